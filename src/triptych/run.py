@@ -1,0 +1,302 @@
+"""The run folder: one recipe with one seed, its metrics, checkpoints and result.
+
+    RUN/recipe.json      what decides the result: recipe, seed, fingerprint of the data
+        runtime.json     command, versions, device, threads, git commit
+        metrics.jsonl    one line an event, truncated to the checkpoint on resuming
+        checkpoints/     step-N/, written aside and renamed once; the newest whole one counts
+        result.json      written last: its presence means that the run ended
+
+A process may be killed at any moment, also in the middle of any write, and the run goes on from
+its newest whole checkpoint as if nothing had happened. No torch is imported here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Protocol
+
+from triptych.errors import UserError
+from triptych.recipe import Recipe
+
+log = logging.getLogger("triptych")
+
+KEPT_CHECKPOINTS = 2
+"""The newest, and one before it in case the disk damaged the newest."""
+
+
+class Checkpointable(Protocol):
+    """What `Run.save` and `Run.restore` need of a training state."""
+
+    step: int
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Write tensors into `folder`; return what else is to be kept, ready for JSON."""
+        ...
+
+    def read(self, folder: Path, counters: dict[str, Any]) -> None: ...
+
+
+class Run:
+    """An open run folder. Made by `Run.open`; a context manager that releases its lock."""
+
+    def __init__(self, folder: Path, lock: IO[str]) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._metrics = (folder / "metrics.jsonl").open("ab")
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        recipe: Recipe,
+        seed: int,
+        fingerprint: Mapping[str, str],
+        runtime: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Open a run's folder, made if it is missing.
+
+        `fingerprint` gives a digest for each split of the data; the data's path may change, its
+        content may not. Raises UserError where the folder holds something else, belongs to another
+        recipe, seed or data (the field is named), or is in use by another process.
+        """
+        _make_folder(folder)
+        record = {
+            "recipe": dataclasses.asdict(recipe),
+            "seed": seed,
+            "fingerprint": dict(fingerprint),
+        }
+        file = folder / "recipe.json"
+        if not file.exists():
+            _refuse_strangers(folder)
+        lock = _lock(folder)
+        try:
+            if file.exists():
+                _refuse_another(folder, read_json(file), record)
+            else:
+                write_json(file, record)
+            if runtime is not None:
+                write_json(folder / "runtime.json", dict(runtime))
+            checkpoints = folder / "checkpoints"
+            checkpoints.mkdir(exist_ok=True)
+            for half in checkpoints.glob(".*"):
+                shutil.rmtree(half)
+            return cls(folder, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._metrics.close()
+        self._lock.close()
+
+    def log(self, step: int, split: str, **scores: Any) -> None:
+        """Append one event to `metrics.jsonl`."""
+        line = json.dumps({"step": step, "split": split, **scores}, sort_keys=True)
+        self._metrics.write(line.encode() + b"\n")
+        self._metrics.flush()
+
+    def save(self, state: Checkpointable) -> None:
+        """Write a checkpoint: aside, flushed to the disk, then renamed once."""
+        os.fsync(self._metrics.fileno())
+        checkpoints = self.folder / "checkpoints"
+        final = checkpoints / f"step-{state.step}"
+        aside = checkpoints / f".step-{state.step}.part"
+        if aside.exists():
+            shutil.rmtree(aside)
+        aside.mkdir()
+        counters = state.write(aside)
+        files = {p.name: _digest(p) for p in sorted(aside.iterdir())}
+        lengths = {"metrics.jsonl": (self.folder / "metrics.jsonl").stat().st_size}
+        record = {"state": counters, "lengths": lengths, "files": files}
+        (aside / "state.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+        for path in [*aside.iterdir(), aside]:
+            _flush(path)
+        if final.exists():
+            _discard(final)
+        aside.rename(final)
+        _flush(checkpoints)
+        for old in _checkpoints(self.folder)[KEPT_CHECKPOINTS:]:
+            _discard(old)
+
+    def restore(self, state: Checkpointable) -> bool:
+        """Put the newest whole checkpoint into `state` and cut the metrics back to it.
+
+        Returns False, with the metrics emptied, where there is no checkpoint yet.
+        """
+        for checkpoint in _checkpoints(self.folder):
+            record = _whole(checkpoint)
+            if record is None:
+                log.warning(
+                    "%s is damaged; going on from the one before it", self.folder / checkpoint.name
+                )
+                _discard(checkpoint)
+                continue
+            state.read(checkpoint, record["state"])
+            self._truncate(record["lengths"]["metrics.jsonl"])
+            return True
+        self._truncate(0)
+        return False
+
+    def _truncate(self, length: int) -> None:
+        self._metrics.truncate(length)
+        self._metrics.seek(length)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write `result.json`, which says that the run ended."""
+        os.fsync(self._metrics.fileno())
+        write_json(self.folder / "result.json", dict(result))
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """The newest whole checkpoint of a run. Raises UserError where there is none."""
+    if not (folder / "recipe.json").is_file():
+        raise UserError(f"{folder} is not a run folder: it has no recipe.json")
+    for checkpoint in _checkpoints(folder):
+        if _whole(checkpoint) is not None:
+            return checkpoint
+    raise UserError(f"{folder} has no checkpoint yet: train it first")
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The result of a run that ended, else None."""
+    file = folder / "result.json"
+    return read_json(file) if file.exists() else None
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a record. Raises UserError naming the file where it is broken or missing."""
+    try:
+        value = json.loads(file.read_text())
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from None
+    except ValueError:
+        raise UserError(f"{file} is not valid JSON; remove it or restore it") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{file} does not hold a JSON object")
+    return value
+
+
+def write_json(file: Path, value: Mapping[str, Any]) -> None:
+    """Write a record whole: aside, flushed, renamed. Equal records are equal bytes."""
+    aside = file.with_name(f".{file.name}.part")
+    aside.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    _flush(aside)
+    aside.replace(file)
+    _flush(file.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UserError(f"{folder} is a file; --out needs a folder") from None
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"cannot write into {folder}; choose another --out")
+
+
+def _lock(folder: Path) -> IO[str]:
+    try:
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"cannot write into {folder}: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise UserError(f"{folder} is in use by another process; wait for it or stop it") from None
+    return lock
+
+
+def _refuse_strangers(folder: Path) -> None:
+    # A process killed before it wrote its recipe may have left these two.
+    ours = {".lock", ".recipe.json.part"}
+    strangers = sorted(p.name for p in folder.iterdir() if p.name not in ours)
+    if strangers:
+        raise UserError(
+            f"{folder} is not a run folder and not empty (it holds {strangers[0]}); "
+            "choose another --out"
+        )
+
+
+def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    ours = json.loads(json.dumps(ours))  # tuples become lists, as in the file
+    pairs = {
+        **{k: (theirs.get("recipe", {}).get(k), v) for k, v in ours["recipe"].items()},
+        "seed": (theirs.get("seed"), ours["seed"]),
+    }
+    same_data = theirs.get("fingerprint") == ours["fingerprint"]
+    if same_data:
+        pairs.pop("data")
+    for key, (old, new) in pairs.items():
+        if old != new:
+            raise UserError(
+                f"{folder} belongs to another run: its {key} is {old}, yours is {new}; "
+                "choose another --out"
+            )
+    if not same_data:
+        raise UserError(
+            f"{folder} belongs to a run on other data: what {ours['recipe']['data']} holds has "
+            "changed since; choose another --out"
+        )
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Folders of checkpoints, newest first."""
+    found = [
+        (int(match[1]), path)
+        for path in (folder / "checkpoints").glob("step-*")
+        if (match := re.fullmatch(r"step-(\d+)", path.name))
+    ]
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def _whole(checkpoint: Path) -> dict[str, Any] | None:
+    """The record of a checkpoint whose files are all as they were written, else None."""
+    try:
+        record: dict[str, Any] = json.loads((checkpoint / "state.json").read_text())
+        whole = all(_digest(checkpoint / n) == digest for n, digest in record["files"].items())
+    except (OSError, ValueError, KeyError):
+        return None
+    return record if whole else None
+
+
+def _discard(folder: Path) -> None:
+    """Remove a checkpoint such that one removed by half can never be taken for a whole one."""
+    aside = folder.with_name(f".{folder.name}.old")
+    if aside.exists():
+        shutil.rmtree(aside)
+    folder.rename(aside)
+    shutil.rmtree(aside)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

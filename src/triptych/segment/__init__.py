@@ -1,0 +1,1 @@
+"""The study `segment`: which segmentation model for this driving video?"""

@@ -1,0 +1,37 @@
+"""The device and the precision of a run."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import torch
+
+from triptych.errors import UserError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The named device; `auto` takes CUDA where there is one. Raises UserError for another."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"--device {name}: write auto, cpu or cuda") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"--device {name}: no CUDA device on this machine; write cpu")
+    return device
+
+
+def autocast(
+    device: torch.device, precision: Literal["float32", "bfloat16"]
+) -> AbstractContextManager[None]:
+    """The precision that a recipe names; it is never chosen by timing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words, for `runtime.json`."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"

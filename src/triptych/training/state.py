@@ -1,0 +1,91 @@
+"""What a checkpoint holds: weights, optimiser, averaged weights, counters; never pickled."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from triptych.training.ema import Ema
+
+
+@dataclass
+class TrainState:
+    """Everything that a training loop needs to go on exactly where it stood.
+
+    Random generators are not part of it: every random number is drawn from a stream that is
+    derived from (seed, purpose, epoch, step), see `seeding.py`.
+    """
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    ema: Ema | None = None
+    epoch: int = 0
+    """Epochs that are complete."""
+    step_in_epoch: int = 0
+    """Updates made in the epoch that is not complete."""
+    step: int = 0
+    """Updates in all."""
+    samples: int = 0
+    seconds: float = 0.0
+    """Time spent, over all starts of this run."""
+    sums: dict[str, float] = field(default_factory=dict)
+    """Running sums over the epoch that is not complete, such as the loss."""
+    hypers: dict[str, float] = field(default_factory=dict)
+    """Hyperparameters that may change during a run (Population Based Training)."""
+
+    _counters = ("epoch", "step_in_epoch", "step", "samples", "seconds", "sums", "hypers")
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Write the tensors into `folder` and return the rest, ready for JSON."""
+        save_file(_contiguous(self.model.state_dict()), folder / "model.safetensors")
+        if self.ema is not None:
+            save_file(_contiguous(self.ema.state_dict()), folder / "ema.safetensors")
+        tensors: dict[str, Tensor] = {}
+        scalars: dict[str, Any] = {}
+        for index, entries in self.optimiser.state_dict()["state"].items():
+            for key, value in entries.items():
+                name = f"{index}.{key}"
+                if isinstance(value, Tensor):
+                    tensors[name] = value
+                else:
+                    scalars[name] = value
+        save_file(_contiguous(tensors), folder / "optimiser.safetensors")
+        return {key: getattr(self, key) for key in self._counters} | {"optimiser": scalars}
+
+    def read(self, folder: Path, counters: dict[str, Any]) -> None:
+        """Take over what `write` wrote. The learning rate and the weight decay are not restored:
+        the loop writes both into the optimiser at every step."""
+        self.model.load_state_dict(load_file(folder / "model.safetensors"))
+        if self.ema is not None:
+            self.ema.load_state_dict(load_file(folder / "ema.safetensors"))
+        entries: dict[int, dict[str, Any]] = {}
+        flat: dict[str, Any] = load_file(folder / "optimiser.safetensors")
+        for name, value in (flat | counters["optimiser"]).items():
+            index, _, key = name.partition(".")
+            entries.setdefault(int(index), {})[key] = value
+        state = self.optimiser.state_dict()
+        state["state"] = entries
+        self.optimiser.load_state_dict(state)
+        for key in self._counters:
+            setattr(self, key, counters[key])
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    # safetensors refuses views and channels_last strides.
+    return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of parameters, trainable or not."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def as_json(value: dict[str, Any]) -> str:
+    """The one way in which records are written, so that equal records are equal bytes."""
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,46 @@
+"""A segmentation model made fast for this machine: pictures in, logits or label maps out."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from triptych.errors import UserError
+from triptych.inference.choice import candidates, choose
+from triptych.inference.pipeline import Size
+from triptych.inference.prepared import Prepared, Runtime
+from triptych.segment.models.registry import Normalisation
+from triptych.training.device import pick_device
+
+__all__ = ["Prepared", "Runtime", "Size", "prepare"]
+
+
+def prepare(
+    model: nn.Module,
+    normalisation: Normalisation,
+    classes: int,
+    *,
+    name: str,
+    runtime: str = "auto",
+    device: str = "auto",
+    input_size: Size | None = None,
+) -> Prepared:
+    """Make `model` fast: on torch or openvino, or `auto`, whichever is faster here.
+
+    `classes` is how many of the model's logits are classes, `name` what it is called in the
+    record of measurements, `input_size` what pictures are resized to before the model. Raises
+    UserError for an unknown device or runtime, and for openvino on anything but the processor.
+    """
+    place = pick_device(device)
+    if runtime not in ("auto", "torch", "openvino"):
+        raise UserError(f"--runtime {runtime}: write auto, torch or openvino")
+    if runtime == "openvino" and place.type != "cpu":
+        raise UserError(f"--runtime openvino runs on the processor, not on {place}: --device cpu")
+
+    def on(choice: Runtime) -> Prepared:
+        return Prepared(
+            model, normalisation, classes, runtime=choice, device=place, input_size=input_size
+        )
+
+    return choose(
+        on, candidates(runtime, place), name=name, model=model, size=input_size, device=place
+    )

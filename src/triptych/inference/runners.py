@@ -1,0 +1,90 @@
+"""What runs a pipeline: eager PyTorch, or a graph compiled by OpenVINO."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import warnings
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from triptych.inference.pipeline import Pipeline
+
+Images = NDArray[np.uint8]
+"""RGB pictures, shape (N, H, W, 3)."""
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+class Runner(Protocol):
+    """Runs a pipeline on pictures of one shape; may be called by several threads at once."""
+
+    def __call__(self, images: Images) -> NDArray[Any]: ...
+
+
+class TorchRunner:
+    """Eager PyTorch: channels last, in the precision given; one call at a time."""
+
+    def __init__(self, pipeline: Pipeline, device: torch.device, precision: Precision) -> None:
+        self._pipeline = pipeline.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._device = device
+        self._dtype = getattr(torch, precision)
+
+    def __call__(self, images: Images) -> NDArray[Any]:
+        reduced = self._dtype != torch.float32
+        with (
+            _TORCH_TURN,
+            torch.inference_mode(),
+            torch.autocast(self._device.type, self._dtype, enabled=reduced),
+        ):
+            batch = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
+            result: NDArray[Any] = self._pipeline(batch).cpu().numpy()
+            return result
+
+
+_TORCH_TURN = threading.Lock()
+"""PyTorch spreads one call over all cores: a second one beside it would only get in its way."""
+
+
+class OpenVinoRunner:
+    """A graph compiled for one input shape: one stream and one thread a core.
+
+    Streams do not wait for each other, so as many callers as there are cores keep all busy.
+    """
+
+    def __init__(self, pipeline: Pipeline, shape: tuple[int, ...], precision: Precision) -> None:
+        import openvino
+
+        example = torch.zeros(shape, dtype=torch.uint8)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # sizes become constants, as they should here
+            traced = torch.jit.trace(pipeline.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
+            graph = openvino.convert_model(traced, example_input=example, input=[list(shape)])
+        self._compiled = openvino.Core().compile_model(
+            graph,
+            "CPU",
+            {
+                "NUM_STREAMS": cores(),
+                "INFERENCE_NUM_THREADS": cores(),
+                "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+            },
+        )
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def __call__(self, images: Images) -> NDArray[Any]:
+        try:
+            request = self._idle.get_nowait()
+        except queue.Empty:
+            request = self._compiled.create_infer_request()
+        try:
+            request.infer([np.ascontiguousarray(images)], share_inputs=True)
+            return np.array(request.get_output_tensor(0).data)  # the request is used again
+        finally:
+            self._idle.put(request)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return max(1, torch.get_num_threads())

@@ -1,0 +1,190 @@
+"""What labelling a video and labelling pictures share: models, drawing, counting, timing."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.data.labelled import Image, LabelMap
+from triptych.draw import Panel, Sheet, blend, colour, count_labels
+from triptych.segment.disagreement import Disagreement, PairCounts, compare
+from triptych.segment.labeller import FrameKey, Labeller
+
+View = Literal["side", "blend", "labels"]
+STAGES = ("decode", "model", "draw", "encode")
+
+
+class Clock:
+    """Seconds during which each stage was busy, summed over the threads that run it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seconds = dict.fromkeys(STAGES, 0.0)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._seconds[stage] += time.perf_counter() - start
+
+    def seconds(self) -> dict[str, float]:
+        return {stage: round(seconds, 4) for stage, seconds in self._seconds.items()}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One frame with what every model says of it."""
+
+    image: Image
+    labels: list[LabelMap]
+    counts: list[NDArray[np.int64]]
+    """For each model, pixels by label id (256,)."""
+    pairs: list[PairCounts]
+
+
+class Labelling:
+    """One or more models that label the same frames.
+
+    `label` and `draw` may be called by `workers` threads at once; `note` must be called in order.
+    """
+
+    def __init__(
+        self, labellers: Sequence[Labeller], view: View, alpha: float, clock: Clock
+    ) -> None:
+        self.labellers = list(labellers)
+        self.folders = _file_names([labeller.name for labeller in labellers])
+        """A name for each model's folders."""
+        names = [labeller.name for labeller in labellers]
+        self.names = names if len(set(names)) == len(names) else self.folders
+        self.workers = 1 + max(labeller.concurrency for labeller in labellers)
+        """One more than the models take, so that one draws while the others compute."""
+        self.totals = [np.zeros(256, np.int64) for _ in labellers]
+        self.frames = 0
+        self._seats = [threading.Semaphore(labeller.concurrency) for labeller in labellers]
+        self._view, self._alpha, self._clock = view, alpha, clock
+        all_pairs = list(itertools.combinations(range(len(self.labellers)), 2))
+        self._comparable = [
+            (a, b) for a, b in all_pairs if labellers[a].classes == labellers[b].classes
+        ]
+        self._not_comparable = [pair for pair in all_pairs if pair not in self._comparable]
+        self._tables: list[Disagreement] = []
+
+    def compare_in(self, folder: Path, stack: ExitStack) -> None:
+        """Write where the models differ to folders below `folder`; `stack` closes them."""
+        for a, b in self._comparable:
+            place = folder / f"{self.folders[a]}-vs-{self.folders[b]}"
+            names = self.names[a], self.names[b]
+            table = Disagreement(place, names, self.labellers[a].classes)
+            self._tables.append(stack.enter_context(table))
+
+    def label(self, image: Image, key: FrameKey) -> Labelled:
+        """What every model says of one picture (H, W, 3)."""
+        labels = []
+        for labeller, seat in zip(self.labellers, self._seats, strict=True):
+            with seat, self._clock("model"):
+                labels.append(labeller.labels(image[None], [key])[0])
+        with self._clock("draw"):
+            return self.count(image, labels)
+
+    def count(self, image: Image, labels: list[LabelMap]) -> Labelled:
+        """One picture with the label maps of the models, counted and compared."""
+        counts = [count_labels(each) for each in labels]
+        pairs = [compare(labels[a], labels[b]) for a, b in self._comparable]
+        return Labelled(image, labels, counts, pairs)
+
+    def sheet(self, title: str, height: int, width: int, shown: Labelled | None = None) -> Sheet:
+        """A sheet for pictures of this size; its strips have room for what `shown` shows."""
+        panels = [Panel(title)] if self._view == "side" else []
+        for index, (name, labeller) in enumerate(zip(self.names, self.labellers, strict=True)):
+            room = None
+            if shown is not None:
+                ids = np.flatnonzero(shown.counts[index][: len(labeller.classes)])
+                room = tuple(ids.tolist())
+            panels.append(Panel(name, labeller.classes, room))
+        return Sheet(panels, height, width)
+
+    def draw(self, labelled: Labelled, sheet: Sheet, canvas: Image) -> None:
+        """Draw the pictures of one frame, not the strips, onto a canvas of the sheet."""
+        first = 0
+        if self._view == "side":
+            sheet.view(canvas, 0)[:] = labelled.image
+            first = 1
+        for index, labels in enumerate(labelled.labels):
+            view = sheet.view(canvas, first + index)
+            colour(labels, self.labellers[index].classes, view)
+            if self._view == "blend":
+                blend(labelled.image, view, self._alpha, view)
+
+    def explain(self, counts: Sequence[NDArray[np.int64]], sheet: Sheet, canvas: Image) -> None:
+        """Draw the strips: the models' names and the classes that `counts` says occur."""
+        plain = [None] if self._view == "side" else []
+        sheet.explain(canvas, [*plain, *counts])
+
+    def note(self, labelled: Labelled, name: str, seconds: float | None = None) -> None:
+        """Count a frame; `name` and, in a video, the time in `seconds` say which."""
+        self.frames += 1
+        for total, counts in zip(self.totals, labelled.counts, strict=True):
+            total += counts
+        for (a, b), table, pair in zip(self._comparable, self._tables, labelled.pairs, strict=True):
+            both = labelled.labels[a], labelled.labels[b]
+            table.add(name, seconds, labelled.image, both, pair)
+
+    def describe_models(self) -> list[dict[str, Any]]:
+        """Name, classes and share of each class among all pixels, for the summary."""
+        result = []
+        for name, folder, labeller, total in zip(
+            self.names, self.folders, self.labellers, self.totals, strict=True
+        ):
+            pixels = int(total.sum())
+            known = total[: len(labeller.classes)]
+            shares = {
+                label: int(count) / pixels
+                for label, count in zip(labeller.classes.names, known, strict=True)
+            }
+            void = (pixels - int(known.sum())) / pixels
+            result.append(
+                {
+                    "name": name,
+                    "folder": folder,
+                    "runtime": getattr(labeller, "runtime", None),
+                    "classes": labeller.classes.name,
+                    "shares": shares,
+                    "void": void,
+                }
+            )
+        return result
+
+    def describe_disagreement(self) -> list[dict[str, Any]]:
+        """Finish the comparison of every pair of models, for the summary."""
+        result = [table.finish() for table in self._tables]
+        for a, b in self._not_comparable:
+            sets = self.labellers[a].classes.name, self.labellers[b].classes.name
+            why = f"their classes differ: {sets[0]} and {sets[1]}"
+            models = [self.names[a], self.names[b]]
+            result.append({"models": models, "pixel_agreement": None, "reason": why})
+        return result
+
+
+def _file_names(names: Sequence[str]) -> list[str]:
+    """Names that are unique and fit for folders."""
+    taken: Counter[str] = Counter()
+    result = []
+    for name in names:
+        plain = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "model"
+        taken[plain] += 1
+        result.append(plain if taken[plain] == 1 else f"{plain}-{taken[plain]}")
+    return result

@@ -1,0 +1,272 @@
+"""Training a segmentation model: one loop, readable from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from triptych.data.classes import VOID
+from triptych.data.open_data import open_data
+from triptych.errors import Stopped, UserError
+from triptych.inference import Prepared, Runtime
+from triptych.progress import bar
+from triptych.run import Run, read_result
+from triptych.runtime import runtime_record
+from triptych.segment.batches import CachedFrames, epoch_batches, steps_per_epoch
+from triptych.segment.evaluate import evaluate
+from triptych.segment.models import create, entry
+from triptych.segment.open_labeller import NetworkLabeller
+from triptych.segment.recipes import SegmentRecipe
+from triptych.segment.trained import write_classes
+from triptych.stopping import StopRequest
+from triptych.training.device import autocast, device_name, pick_device
+from triptych.training.ema import Ema
+from triptych.training.optimisers import adamw
+from triptych.training.schedules import factor, write_rate
+from triptych.training.seeding import seed_libraries
+from triptych.training.state import TrainState, parameter_count
+
+SAVE_EVERY_SECONDS = 300
+"""Longest time between two checkpoints; there is also one at the end of every epoch."""
+
+
+@dataclass(frozen=True)
+class TrainData:
+    """The two splits of a training, and how the model wants its pictures."""
+
+    train: CachedFrames
+    val: CachedFrames
+    mean: Tensor
+    """(3, 1, 1), subtracted from pixels that were multiplied by `scale`."""
+    std: Tensor
+    scale: float
+
+
+def train(
+    recipe: SegmentRecipe,
+    seed: int,
+    out: Path,
+    *,
+    device: str = "auto",
+    stop: StopRequest | None = None,
+    show_progress: bool = True,
+) -> dict[str, Any]:
+    """Train a recipe in the run folder `out`, or go on where an earlier start stopped.
+
+    Returns the run's result. Raises `Stopped`, with a checkpoint written, when `stop` asks for it.
+    """
+    stop = stop or StopRequest()
+    place = pick_device(device)
+    splits = {
+        split: CachedFrames(open_data(recipe.data, split))
+        for split in (recipe.train_split, recipe.val_split)
+    }
+    for split, frames in splits.items():
+        if not len(frames):
+            raise UserError(f"{recipe.data}: the split {split} has no frames")
+    fingerprint = {split: frames.fingerprint() for split, frames in splits.items()}
+    with Run.open(out, recipe, seed, fingerprint, runtime_record(device_name(place))) as run:
+        if (done := read_result(out)) is not None:
+            return done
+        write_classes(out, splits[recipe.train_split].classes)
+        state, data = start(recipe, seed, splits, place)
+        run.restore(state)
+        total = recipe.epochs * steps_per_epoch(len(data.train), recipe.batch_size)
+        with (
+            stop.listening(),
+            bar(
+                f"{recipe.name} seed {seed}",
+                total,
+                unit="step",
+                done=state.step,
+                show=show_progress,
+            ) as progress,
+        ):
+            clock = _Clock(state)
+
+            def after_step() -> None:
+                progress.advance(1, f"loss {state.sums['loss'] / state.step_in_epoch:.3f}")
+                clock.note()
+                if stop.reason is not None or clock.since_save() > SAVE_EVERY_SECONDS:
+                    run.save(state)
+                    clock.saved()
+                if stop.reason is not None:
+                    raise Stopped(
+                        f"stopped by {stop.reason} at step {state.step} of {total}; "
+                        "run the same command again to go on"
+                    )
+
+            diverged = False
+            while state.epoch < recipe.epochs and not diverged:
+                loss = train_epoch(state, recipe, seed, data, run, after_step)
+                diverged = not math.isfinite(loss)
+                if state.epoch % recipe.evaluate_every == 0 and state.epoch < recipe.epochs:
+                    scores = evaluate(labeller(state, recipe, data), data.val, progress=False)
+                    run.log(state.step, recipe.val_split, epoch=state.epoch, **headline(scores))
+                clock.note()
+                run.save(state)
+                clock.saved()
+        scores = evaluate(
+            labeller(state, recipe, data),
+            data.val,
+            out=out / "evaluations" / f"{data.val.name}-{data.val.split}",
+            progress=show_progress,
+        )
+        run.log(state.step, recipe.val_split, epoch=state.epoch, **headline(scores))
+        result = {
+            "recipe": recipe.name,
+            "seed": seed,
+            "data": f"{data.val.name} {data.val.split}",
+            "scores": headline(scores),
+            "diverged": diverged,
+            "epochs": state.epoch,
+            "updates": state.step,
+            "samples": state.samples,
+            "parameters": parameter_count(state.model),
+            "times": {"seconds": round(state.seconds, 3)},
+        }
+        run.finish(result)
+        return result
+
+
+def train_epoch(
+    state: TrainState,
+    recipe: SegmentRecipe,
+    seed: int,
+    data: TrainData,
+    run: Run,
+    after_step: Callable[[], None] = lambda: None,
+) -> float:
+    """One epoch, or the rest of one; returns its mean loss and logs it.
+
+    `after_step` is called with the state whole, so it may save it, and may raise.
+    """
+    model, device = state.model, next(state.model.parameters()).device
+    steps = steps_per_epoch(len(data.train), recipe.batch_size)
+    total = recipe.epochs * steps
+    model.train()
+    batches = epoch_batches(data.train, recipe, seed, state.epoch, start=state.step_in_epoch)
+    for batch in batches:
+        lr = recipe.lr * factor(recipe.schedule, state.step / total, warmup=recipe.warmup)
+        write_rate(state.optimiser, lr, recipe.weight_decay)
+        seed_libraries(seed, state.epoch, state.step_in_epoch)
+        images = normalise(batch.images.to(device), data)
+        with autocast(device, recipe.precision):
+            logits = model(images)
+        loss = pixel_loss(logits.float(), batch.labels.to(device))
+        state.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        state.optimiser.step()
+        if state.ema is not None:
+            state.ema.update(model, state.step)
+        state.step += 1
+        state.step_in_epoch += 1
+        state.samples += len(images)
+        state.sums["loss"] = state.sums.get("loss", 0.0) + loss.item()
+        after_step()
+    mean = state.sums["loss"] / state.step_in_epoch
+    state.epoch += 1
+    state.step_in_epoch = 0
+    state.sums = {}
+    finite = mean if math.isfinite(mean) else None
+    run.log(state.step, recipe.train_split, epoch=state.epoch, loss=finite, lr=lr)
+    return mean
+
+
+def start(
+    recipe: SegmentRecipe, seed: int, splits: dict[str, CachedFrames], device: torch.device
+) -> tuple[TrainState, TrainData]:
+    """A fresh state and the data, before the first step."""
+    train_split = splits[recipe.train_split]
+    seed_libraries(seed, "weights")
+    model = create(recipe.model, classes=len(train_split.classes))
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = TrainState(
+        model=model,
+        optimiser=adamw(model, recipe.lr, recipe.weight_decay),
+        ema=Ema(model, recipe.ema) if recipe.ema else None,
+    )
+    wants = entry(recipe.model).normalisation
+    data = TrainData(
+        train=train_split,
+        val=splits[recipe.val_split],
+        mean=torch.tensor(wants.mean, device=device).view(3, 1, 1),
+        std=torch.tensor(wants.std, device=device).view(3, 1, 1),
+        scale=wants.scale,
+    )
+    return state, data
+
+
+def normalise(images: Tensor, data: TrainData) -> Tensor:
+    """uint8 pictures (N, 3, H, W) as the model wants them, float32, channels_last."""
+    wide = images.float().contiguous(memory_format=torch.channels_last)
+    return wide.mul_(data.scale).sub_(data.mean).div_(data.std)
+
+
+def pixel_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over the pixels that are not void; 0 where all are."""
+    loss = F.cross_entropy(logits, labels, ignore_index=VOID, reduction="sum")
+    return loss / (labels != VOID).sum().clamp(min=1)
+
+
+def labeller(state: TrainState, recipe: SegmentRecipe, data: TrainData) -> NetworkLabeller:
+    """The model as it stands (its averaged weights where there are some), in float32."""
+    model = state.model if state.ema is None else state.ema.model
+    classes = data.train.classes
+    prepared = Prepared(
+        model,
+        entry(recipe.model).normalisation,
+        len(classes),
+        runtime=Runtime("torch"),
+        device=next(model.parameters()).device,
+    )
+    return NetworkLabeller(recipe.model, classes, prepared)
+
+
+def headline(scores: dict[str, Any]) -> dict[str, Any]:
+    """The scores that a run's log and result show; the rest is in its evaluation."""
+    return {name: scores[name] for name in ("mIoU", "pixel_accuracy", "BF")}
+
+
+def describe(result: dict[str, Any]) -> str:
+    """A result as a person wants to read it."""
+    scores = ", ".join(
+        f"{name} {value:.4f}" for name, value in result["scores"].items() if value is not None
+    )
+    lines = [
+        f"{result['recipe']} seed {result['seed']}: {scores} on {result['data']}",
+        f"{result['epochs']} epochs, {result['updates']} updates, {result['samples']} samples, "
+        f"{result['parameters']:,} parameters, {result['times']['seconds']:.0f} s",
+    ]
+    if result["diverged"]:
+        lines.append("the training diverged: its loss became infinite; a smaller lr may help")
+    if "run" in result:
+        lines.append(f"run folder: {result['run']}")
+    return "\n".join(lines)
+
+
+class _Clock:
+    """Adds the time that passed to the state, over all starts of a run."""
+
+    def __init__(self, state: TrainState) -> None:
+        self._state = state
+        self._last = self._save = time.monotonic()
+
+    def note(self) -> None:
+        now = time.monotonic()
+        self._state.seconds += now - self._last
+        self._last = now
+
+    def since_save(self) -> float:
+        return time.monotonic() - self._save
+
+    def saved(self) -> None:
+        self._save = time.monotonic()

@@ -105,14 +105,15 @@ def demo(out: Path, seed: int, device: str, as_json: bool) -> None:
     type=click.Choice(["side", "blend", "labels"]),
     default="side",
     show_default=True,
-    help="side: input and labelled pictures; blend: labelled pictures; labels: labels alone.",
+    help="side: the input, right of it each model's labels; blend: labels over the picture; "
+    "labels: labels alone.",
 )
 @click.option(
     "--alpha",
     type=click.FloatRange(0, 1),
     default=0.6,
     show_default=True,
-    help="How much the labels cover the picture.",
+    help="How much the labels cover the picture in blend.",
 )
 @click.option("--save-labels", is_flag=True, help="Also write label images (ids, with palette).")
 @click.option("--audio/--no-audio", default=True, show_default=True, help="Keep a video's sound.")
@@ -185,7 +186,11 @@ def evaluate(
     if len(labellers) > 1:
         raise UserError("evaluate takes one --model at a time")
     mapping = read_mapping(map_file, labellers[0].classes, frames.classes) if map_file else None
-    scores = run(labellers[0], frames, mapping=mapping, batch_size=batch_size, out=out)
+    about = {
+        "size": f"{size[1]}x{size[0]}" if size else None,
+        "runtime": getattr(labellers[0], "runtime", None),
+    }
+    scores = run(labellers[0], frames, mapping=mapping, batch_size=batch_size, out=out, about=about)
     _print(scores, as_json, describe)
 
 

@@ -197,9 +197,12 @@ def read_json(file: Path) -> dict[str, Any]:
 def write_json(file: Path, value: Mapping[str, Any]) -> None:
     """Write a record whole: aside, flushed, renamed. Equal records are equal bytes."""
     aside = file.with_name(f".{file.name}.part")
-    aside.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
-    _flush(aside)
-    aside.replace(file)
+    try:
+        aside.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        _flush(aside)
+        aside.replace(file)
+    finally:
+        aside.unlink(missing_ok=True)
     _flush(file.parent)
 
 
@@ -246,7 +249,8 @@ def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) 
     }
     same_data = theirs.get("fingerprint") == ours["fingerprint"]
     if same_data:
-        pairs.pop("data")
+        # The same pixels and labels elsewhere are the same data.
+        pairs = {k: v for k, v in pairs.items() if k not in ("data", "val_data")}
     for key, (old, new) in pairs.items():
         if old != new:
             raise UserError(

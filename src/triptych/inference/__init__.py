@@ -8,7 +8,7 @@ from triptych.errors import UserError
 from triptych.inference.choice import candidates, choose
 from triptych.inference.pipeline import Size
 from triptych.inference.prepared import Prepared, Runtime
-from triptych.segment.models.registry import Normalisation
+from triptych.normalisation import Normalisation
 from triptych.training.device import pick_device
 
 __all__ = ["Prepared", "Runtime", "Size", "prepare"]

@@ -80,18 +80,23 @@ def choose(
     running: dict[Runtime, Prepared] = {}
     speeds: dict[Runtime, float] = {}
     reference = None
+    refused: set[str] = set()
     for runtime in among:
+        if runtime.precision in refused:
+            continue
         try:
             each = prepare(runtime)
             labels = each.labels(picture)
             if reference is None:
                 reference = labels
             if float((labels == reference).mean()) < AGREEMENT:
+                refused.add(runtime.precision)  # the rounding is the model's, whatever runs it
                 continue
             speeds[runtime] = _frames_per_second(each, picture)
             running[runtime] = each
         except Exception as error:  # a runtime that cannot run this model is no candidate
-            _LOG.info("%s does not run %s: %s", runtime, name, str(error).splitlines()[0])
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            _LOG.info("%s does not run %s: %s", runtime, name, reason)
     if not speeds:
         raise WorkFailed(f"none of {', '.join(map(str, among))} runs {name} on this machine")
     best = max(speeds, key=lambda runtime: speeds[runtime])
@@ -147,13 +152,15 @@ def _memory() -> Path:
     return cache_folder() / "runtimes.json"
 
 
-def _remembered() -> dict[str, Any]:
+def _remembered() -> dict[str, dict[str, Any]]:
     """What earlier measurements found; nothing where the file is missing or broken."""
     try:
         found = json.loads(_memory().read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: record for key, record in found.items() if isinstance(record, dict)}
 
 
 def _remember(key: str, record: dict[str, Any]) -> None:

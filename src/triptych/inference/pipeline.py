@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triptych.segment.models.registry import Normalisation
+from triptych.normalisation import Normalisation
 
 Size = tuple[int, int]
 """(height, width) in pixels."""

@@ -21,7 +21,7 @@ from triptych.inference.runners import (
     TorchRunner,
     cores,
 )
-from triptych.segment.models.registry import Normalisation
+from triptych.normalisation import Normalisation
 
 
 @dataclass(frozen=True)

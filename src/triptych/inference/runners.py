@@ -39,7 +39,9 @@ class TorchRunner:
             torch.inference_mode(),
             torch.autocast(self._device.type, self._dtype, enabled=reduced),
         ):
-            batch = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
+            # PyTorch only takes arrays that it may write, though it does not write this one.
+            own = np.require(images, requirements=["C", "W"])
+            batch = torch.from_numpy(own).to(self._device)
             result: NDArray[Any] = self._pipeline(batch).cpu().numpy()
             return result
 

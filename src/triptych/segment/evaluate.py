@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -205,6 +206,7 @@ def replaced_folder(out: Path) -> Iterator[Path]:
             replaced.rename(out)  # an earlier start was killed between the two renames below
         if out.exists() and not {path.name for path in out.iterdir()} <= OURS:
             raise UserError(f"--out {out}: holds something that is not an evaluation; name another")
+        _remove_orphans(out)
         part.mkdir(parents=True)
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
@@ -217,3 +219,21 @@ def replaced_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _remove_orphans(out: Path) -> None:
+    """Remove what evaluations into `out` left behind whose processes were killed."""
+    for orphan in out.parent.glob(f"{glob.escape(out.name)}.part-*"):
+        number = orphan.name.rpartition("-")[2]
+        if number.isdecimal() and not _alive(int(number)):
+            shutil.rmtree(orphan, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -13,6 +13,8 @@ from triptych.training.schedules import Schedule
 class SegmentRecipe(Recipe):
     """A segmentation training: AdamW on cross-entropy over all pixels that are not void."""
 
+    val_data: str | None = None
+    """Another data set to evaluate on; None is `data`."""
     train_split: str = "train"
     val_split: str = "val"
     schedule: Schedule = "cosine"
@@ -50,18 +52,24 @@ class SegmentRecipe(Recipe):
 
 @register("segment/tiny")
 def tiny() -> SegmentRecipe:
-    """A small network from scratch on procedural streets, in about a minute on 2 cores."""
+    """A small network from scratch on procedural streets, scored on streets never seen.
+
+    Command: triptych train segment/tiny
+    Time: about a minute on 2 cores
+    Score: mIoU 0.33, pixel accuracy 0.82 on streets val (always saying `road`: 0.02 and 0.30)
+    """
     return SegmentRecipe(
         name="segment/tiny",
         model="tiny",
         data="streets:scenes=64,frames=6,size=192x96",
-        epochs=10,
-        batch_size=16,
-        lr=4e-3,
+        val_data="streets:scenes=24,frames=4,size=192x96",
+        epochs=14,
+        batch_size=8,
+        lr=6e-3,
         weight_decay=1e-3,
         warmup=0.1,
-        scale=(0.75, 1.5),
-        jitter=0.2,
+        scale=(0.8, 1.25),
+        jitter=0.1,
         ema=0.9,
-        evaluate_every=5,
+        evaluate_every=7,
     )

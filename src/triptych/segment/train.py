@@ -65,19 +65,16 @@ def train(
     """
     stop = stop or StopRequest()
     place = pick_device(device)
-    splits = {
-        split: CachedFrames(open_data(recipe.data, split))
-        for split in (recipe.train_split, recipe.val_split)
-    }
-    for split, frames in splits.items():
-        if not len(frames):
-            raise UserError(f"{recipe.data}: the split {split} has no frames")
-    fingerprint = {split: frames.fingerprint() for split, frames in splits.items()}
+    train_frames = _open(recipe.data, recipe.train_split)
+    val_frames = _open(recipe.val_data or recipe.data, recipe.val_split)
+    if val_frames.classes != train_frames.classes:
+        raise UserError(f"{recipe.val_data} has other classes than {recipe.data}")
+    fingerprint = {"train": train_frames.fingerprint(), "val": val_frames.fingerprint()}
     with Run.open(out, recipe, seed, fingerprint, runtime_record(device_name(place))) as run:
         if (done := read_result(out)) is not None:
             return done
-        write_classes(out, splits[recipe.train_split].classes)
-        state, data = start(recipe, seed, splits, place)
+        write_classes(out, train_frames.classes)
+        state, data = start(recipe, seed, train_frames, val_frames, place)
         run.restore(state)
         total = recipe.epochs * steps_per_epoch(len(data.train), recipe.batch_size)
         with (
@@ -104,10 +101,9 @@ def train(
                         "run the same command again to go on"
                     )
 
-            diverged = False
-            while state.epoch < recipe.epochs and not diverged:
+            while state.epoch < recipe.epochs and not state.diverged:
                 loss = train_epoch(state, recipe, seed, data, run, after_step)
-                diverged = not math.isfinite(loss)
+                state.diverged = not math.isfinite(loss)
                 if state.epoch % recipe.evaluate_every == 0 and state.epoch < recipe.epochs:
                     scores = evaluate(labeller(state, recipe, data), data.val, progress=False)
                     run.log(state.step, recipe.val_split, epoch=state.epoch, **headline(scores))
@@ -126,7 +122,7 @@ def train(
             "seed": seed,
             "data": f"{data.val.name} {data.val.split}",
             "scores": headline(scores),
-            "diverged": diverged,
+            "diverged": state.diverged,
             "epochs": state.epoch,
             "updates": state.step,
             "samples": state.samples,
@@ -155,8 +151,7 @@ def train_epoch(
     model.train()
     batches = epoch_batches(data.train, recipe, seed, state.epoch, start=state.step_in_epoch)
     for batch in batches:
-        lr = recipe.lr * factor(recipe.schedule, state.step / total, warmup=recipe.warmup)
-        write_rate(state.optimiser, lr, recipe.weight_decay)
+        write_rate(state.optimiser, rate(recipe, state.step, total), recipe.weight_decay)
         seed_libraries(seed, state.epoch, state.step_in_epoch)
         images = normalise(batch.images.to(device), data)
         with autocast(device, recipe.precision):
@@ -177,17 +172,26 @@ def train_epoch(
     state.step_in_epoch = 0
     state.sums = {}
     finite = mean if math.isfinite(mean) else None
-    run.log(state.step, recipe.train_split, epoch=state.epoch, loss=finite, lr=lr)
+    last = rate(recipe, state.step - 1, total)
+    run.log(state.step, recipe.train_split, epoch=state.epoch, loss=finite, lr=last)
     return mean
 
 
+def rate(recipe: SegmentRecipe, step: int, total: int) -> float:
+    """The learning rate of an update."""
+    return recipe.lr * factor(recipe.schedule, step / total, warmup=recipe.warmup)
+
+
 def start(
-    recipe: SegmentRecipe, seed: int, splits: dict[str, CachedFrames], device: torch.device
+    recipe: SegmentRecipe,
+    seed: int,
+    train_frames: CachedFrames,
+    val_frames: CachedFrames,
+    device: torch.device,
 ) -> tuple[TrainState, TrainData]:
     """A fresh state and the data, before the first step."""
-    train_split = splits[recipe.train_split]
     seed_libraries(seed, "weights")
-    model = create(recipe.model, classes=len(train_split.classes))
+    model = create(recipe.model, classes=len(train_frames.classes))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainState(
         model=model,
@@ -196,13 +200,20 @@ def start(
     )
     wants = entry(recipe.model).normalisation
     data = TrainData(
-        train=train_split,
-        val=splits[recipe.val_split],
+        train=train_frames,
+        val=val_frames,
         mean=torch.tensor(wants.mean, device=device).view(3, 1, 1),
         std=torch.tensor(wants.std, device=device).view(3, 1, 1),
         scale=wants.scale,
     )
     return state, data
+
+
+def _open(spec: str, split: str) -> CachedFrames:
+    frames = CachedFrames(open_data(spec, split))
+    if not len(frames):
+        raise UserError(f"{spec}: the split {split} has no frames")
+    return frames
 
 
 def normalise(images: Tensor, data: TrainData) -> Tensor:

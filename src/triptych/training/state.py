@@ -32,6 +32,8 @@ class TrainState:
     step: int = 0
     """Updates in all."""
     samples: int = 0
+    diverged: bool = False
+    """Whether the loss of a complete epoch was not finite: the run ends with the score it has."""
     seconds: float = 0.0
     """Time spent, over all starts of this run."""
     sums: dict[str, float] = field(default_factory=dict)
@@ -39,7 +41,16 @@ class TrainState:
     hypers: dict[str, float] = field(default_factory=dict)
     """Hyperparameters that may change during a run (Population Based Training)."""
 
-    _counters = ("epoch", "step_in_epoch", "step", "samples", "seconds", "sums", "hypers")
+    _counters = (
+        "epoch",
+        "step_in_epoch",
+        "step",
+        "samples",
+        "diverged",
+        "seconds",
+        "sums",
+        "hypers",
+    )
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the tensors into `folder` and return the rest, ready for JSON."""

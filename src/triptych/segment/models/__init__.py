@@ -15,7 +15,7 @@ from triptych.segment.models.listing import (
     records,
     weight_records,
 )
-from triptych.segment.models.registry import ENTRIES, ModelEntry, Normalisation
+from triptych.segment.models.registry import ENTRIES, ModelEntry
 from triptych.weights import Published
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ModelEntry",
-    "Normalisation",
     "create",
     "describe",
     "describe_weights",

@@ -231,6 +231,7 @@ class MergeLevels(Cbr):
 
     def forward(self, x: Tensor) -> Tensor:
         convolution, norm, act = self.cbr
+        assert isinstance(convolution, nn.Conv2d)
         kernels = convolution.weight.transpose(0, 1).reshape(-1, 1, 3, 3)
         each = F.conv2d(x, kernels, padding=1, groups=len(kernels))
         # The sum over levels as a convolution with ones: runtimes do that without a copy.

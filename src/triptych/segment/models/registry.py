@@ -8,22 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from triptych.data.classes import CITYSCAPES, ClassSet
+from triptych.normalisation import IMAGENET, Normalisation
 from triptych.weights import Published
 
 if TYPE_CHECKING:
     from triptych.segment.models.base import SegmentationModel
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """How a picture becomes input: (RGB * scale - mean) / std, RGB from 0 to 255."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    scale: float = 1.0
-
-
-IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=1 / 255)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,59 @@
+"""One training in a process of its own, killed at a given write: run by `test_resume.py`."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from triptych import recipe as recipes
+from triptych.segment import train as training
+from triptych.segment.recipes import SegmentRecipe
+from triptych.training import state
+
+SETTINGS = [
+    "data=streets:scenes=2,frames=2,size=64x48",
+    "val_data=none",
+    "epochs=2",
+    "batch_size=2",
+    "evaluate_every=1",
+]
+
+
+def work(folder: Path, die_at: int = 0) -> None:
+    """Train; with `die_at`, SIGKILL just before the write of that number."""
+    torch.set_num_threads(1)
+    training.SAVE_EVERY_SECONDS = 0  # a checkpoint after every step
+    if die_at:
+        _inject(die_at)
+    recipe = recipes.override(recipes.get("segment/tiny"), SETTINGS)
+    assert isinstance(recipe, SegmentRecipe)
+    training.train(recipe, 3, folder, device="cpu", show_progress=False)
+
+
+def _inject(count: int) -> None:
+    left = count
+
+    def fault(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+
+        return wrapped
+
+    for owner, name in [
+        (Path, "write_text"), (Path, "rename"), (Path, "replace"), (Path, "mkdir"),
+        (os, "fsync"), (os, "unlink"), (os, "rmdir"), (state, "save_file"),
+    ]:  # fmt: skip
+        setattr(owner, name, fault(getattr(owner, name)))
+
+
+if __name__ == "resume_child":
+    work(Path(FOLDER), DIE_AT)  # noqa: F821 - given by runpy

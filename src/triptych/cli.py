@@ -346,7 +346,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logger = logging.getLogger("triptych")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
-    logger.propagate = False
     try:
         app.main(line, prog_name="triptych", standalone_mode=False)
         return 0

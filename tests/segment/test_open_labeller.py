@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_a_folder_of_label_images(tmp_path: Path, tiny_weights: Path) -> None:
 
 
 def mean_iou(model: str, weights: Path, camvid: Path, size: tuple[int, int]) -> float:
-    """On every tenth CamVid val frame, 11 classes, from the definition of IoU."""
+    """On every twentieth CamVid val frame, 11 classes, from the definition of IoU."""
     labeller = open_labeller(model, weights=weights, size=size, runtime="openvino")
     confusion = np.zeros((11, 11), np.int64)
     for frame in sorted((camvid / "val").iterdir())[::20]:
@@ -105,6 +106,16 @@ def mean_iou(model: str, weights: Path, camvid: Path, size: tuple[int, int]) -> 
     return float((hits[union > 0] / union[union > 0]).mean())
 
 
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """On a busy machine the threads of one convolution mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_one_thread")
 def test_published_weights_segment_real_frames(shared: Path) -> None:
     weights, camvid = shared / "weights", shared / "data" / "CamVid"
     score = {
@@ -116,5 +127,6 @@ def test_published_weights_segment_real_frames(shared: Path) -> None:
         )
         for scale in ("2.0", "0.5")
     }
+    print(score)
     assert score["2.0"] == pytest.approx(0.59, abs=0.05)
     assert score["2.0"] > score["0.5"] + 0.08

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import warnings
@@ -59,13 +60,8 @@ class OpenVinoRunner:
     def __init__(self, pipeline: Pipeline, shape: tuple[int, ...], precision: Precision) -> None:
         import openvino
 
-        example = torch.zeros(shape, dtype=torch.uint8)
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # sizes become constants, as they should here
-            traced = torch.jit.trace(pipeline.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
-            graph = openvino.convert_model(traced, example_input=example, input=[list(shape)])
         self._compiled = openvino.Core().compile_model(
-            graph,
+            _graph(pipeline, shape),
             "CPU",
             {
                 "NUM_STREAMS": cores(),
@@ -85,6 +81,24 @@ class OpenVinoRunner:
             return np.array(request.get_output_tensor(0).data)  # the request is used again
         finally:
             self._idle.put(request)
+
+
+def _graph(pipeline: Pipeline, shape: tuple[int, ...]) -> Any:
+    """The pipeline as an OpenVINO model for that one input shape."""
+    import openvino
+
+    example = torch.zeros(shape, dtype=torch.uint8)
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # sizes become constants, as they should here
+            traced = torch.jit.trace(pipeline.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
+            return openvino.convert_model(traced, example_input=example, input=[list(shape)])
+    finally:
+        # The converter silences the root logger and, where it fails, leaves it so.
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def cores() -> int:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from triptych.errors import UserError, WorkFailed
-from triptych.inference import Prepared, Runtime, prepare
+from triptych.inference import Prepared, Runtime, choice, prepare
 from triptych.inference.choice import AGREEMENT, candidates
 from triptych.normalisation import Normalisation
 from triptych.segment.models import create, entry
@@ -167,9 +167,16 @@ def test_the_choice_is_measured_once_and_remembered(
     assert len(json.loads(memory.read_text())) == 2, "other weights are measured anew"
 
 
-def test_what_is_remembered_is_believed(small: Callable[..., Prepared], memory: Path) -> None:
+def test_what_is_remembered_is_believed(
+    small: Callable[..., Prepared], memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small()
     (key,) = json.loads(memory.read_text())
+
+    def measures(*_: object) -> float:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(choice, "_frames_per_second", measures)
     for name in ("torch float32", "openvino float32"):
         memory.write_text(json.dumps({key: {"chosen": name}}))
         assert str(small().runtime) == name
@@ -232,28 +239,69 @@ def test_unknown_runtimes_and_devices_are_refused(small: Callable[..., Prepared]
     assert all(each.name == "torch" for each in candidates("auto", torch.device("cuda")))
 
 
+def test_openvino_is_refused_beside_a_device(
+    small: Callable[..., Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("triptych.inference.pick_device", lambda _: torch.device("cuda"))
+    with pytest.raises(UserError, match="--runtime openvino runs on the processor, not on cuda"):
+        small(device="cuda", runtime="openvino")
+
+
+@pytest.mark.parametrize("name", ["espnetv2-s0.5", "dabnet"])
+def test_openvino_gives_the_logits_of_real_models_at_odd_sizes(name: str) -> None:
+    torch.manual_seed(4)
+    model = create(name, classes=3).eval()
+    images = pictures(1, 61, 83)
+    expected = by_hand(model, images)
+    logits = on(Runtime("openvino"), model)(images)
+    assert logits.shape == (1, 3, 61, 83)
+    np.testing.assert_allclose(logits, expected, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_two_threads_label_as_one_does() -> None:
+    torch.manual_seed(4)
+    prepared, images = on(Runtime("openvino"), create("tiny", classes=3)), pictures(6, 61, 83)
+    one_by_one = [prepared.labels(image[None]) for image in images]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda image: prepared.labels(image[None]), images))
+    np.testing.assert_array_equal(together, one_by_one)
+
+
 @pytest.mark.parametrize(
     ("name", "file"),
     [
+        ("espnetv2-s0.5", "espnetv2_s_0.5_city_1024x512.pth"),
         ("espnetv2-s2.0", "espnetv2_s_2.0_city_1024x512.pth"),
         ("dabnet", "dabnet_cityscapes.safetensors"),
     ],
 )
-def test_labels_of_trained_weights_agree_with_float32_torch(
-    shared: Path, memory: Path, name: str, file: str
+def test_whatever_may_be_chosen_labels_real_frames_as_float32_torch_does(
+    shared: Path, memory: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str
 ) -> None:
+    may_be_chosen: list[Prepared] = []
+
+    def note(prepared: Prepared, _: object) -> float:
+        may_be_chosen.append(prepared)
+        return 1.0
+
+    monkeypatch.setattr(choice, "_frames_per_second", note)
     known = entry(name)
     model = create(name).eval()
     model.load_published(load(shared / "weights" / file))
-    prepared = prepare(model, known.normalisation, 19, name=name, input_size=(240, 320))
-    frames = sorted((shared / "data" / "CamVid" / "val").iterdir())[::40]
-    pictures = [Image.open(frame).convert("RGB").resize((320, 240)) for frame in frames]
-    images = np.stack([np.asarray(picture) for picture in pictures])
+    frames = sorted((shared / "data" / "CamVid" / "val").iterdir())[::60]
+    images = np.stack([np.asarray(Image.open(frame).convert("RGB")) for frame in frames])
+    height, width = images.shape[1:3]
+    prepare(model, known.normalisation, 19, name=name, input_size=(height, width))
+    assert {str(each.runtime) for each in may_be_chosen} >= {"torch float32", "openvino float32"}
+
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float() * known.normalisation.scale
     mean = torch.tensor(known.normalisation.mean).view(1, 3, 1, 1)
     std = torch.tensor(known.normalisation.std).view(1, 3, 1, 1)
     with torch.inference_mode():
-        expected = model((x - mean) / std)[:, :19].argmax(1).numpy()
-    labels = np.concatenate([prepared.labels(image[None]) for image in images])
-    assert (labels == expected).mean() >= 0.995
+        logits = model((x - mean) / std)[:, :19]
+        expected = F.interpolate(logits, (height, width), mode="bilinear").argmax(1).numpy()
     assert len(np.unique(expected)) > 5
+    for each in may_be_chosen:
+        labels = np.concatenate([each.labels(image[None]) for image in images])
+        agreement = (labels == expected).mean()
+        assert agreement >= 0.995, f"{each.runtime}: {agreement:.4f}"

@@ -94,7 +94,7 @@ def test_a_folder_of_label_images(tmp_path: Path, tiny_weights: Path) -> None:
 
 def mean_iou(model: str, weights: Path, camvid: Path, size: tuple[int, int]) -> float:
     """On every twentieth CamVid val frame, 11 classes, from the definition of IoU."""
-    labeller = open_labeller(model, weights=weights, size=size, runtime="openvino")
+    labeller = open_labeller(model, weights=weights, size=size, runtime="torch")
     confusion = np.zeros((11, 11), np.int64)
     for frame in sorted((camvid / "val").iterdir())[::20]:
         truth = np.asarray(Image.open(camvid / "valannot" / f"{frame.stem}.png"))
@@ -108,7 +108,7 @@ def mean_iou(model: str, weights: Path, camvid: Path, size: tuple[int, int]) -> 
 
 @pytest.fixture
 def _one_thread() -> Iterator[None]:
-    """On a busy machine the threads of one convolution mostly wait for each other."""
+    """On a busy machine the threads of one operation mostly wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -127,6 +127,5 @@ def test_published_weights_segment_real_frames(shared: Path) -> None:
         )
         for scale in ("2.0", "0.5")
     }
-    print(score)
     assert score["2.0"] == pytest.approx(0.59, abs=0.05)
     assert score["2.0"] > score["0.5"] + 0.08

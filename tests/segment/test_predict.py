@@ -58,14 +58,14 @@ class Nearest:
             self.keys.extend(keys)
             self._inside += 1
             assert self._inside <= self.concurrency
-        distance = np.abs(images[:, :, :, None].astype(int) - COLOURS).sum(-1)
-        labels = distance.argmin(-1).astype(np.uint8)
-        if self._change is not None:
-            changed = self._change(labels[0], keys[0])
-            labels = labels if changed is None else changed[None]
-        with self._lock:
-            self._inside -= 1
-        return labels
+        try:
+            distance = np.abs(images[:, :, :, None].astype(int) - COLOURS).sum(-1)
+            labels = distance.argmin(-1).astype(np.uint8)
+            changed = None if self._change is None else self._change(labels[0], keys[0])
+            return labels if changed is None else changed[None]
+        finally:
+            with self._lock:
+                self._inside -= 1
 
 
 def quadrants(height: int = 48, width: int = 64) -> NDArray[np.uint8]:

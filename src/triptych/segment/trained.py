@@ -25,7 +25,10 @@ def read_classes(folder: Path) -> ClassSet:
     record = read_json(folder / CLASSES)
     try:
         colours = tuple((int(r), int(g), int(b)) for r, g, b in record["colours"])
-        return ClassSet(str(record["name"]), tuple(map(str, record["names"])), colours)
+        names = tuple(map(str, record["names"]))
+        if not 0 < len(names) == len(colours):
+            raise ValueError
+        return ClassSet(str(record["name"]), names, colours)
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{folder / CLASSES} is not a record of classes") from None
 

@@ -108,3 +108,15 @@ def test_a_folder_may_say_its_classes(tmp_path: Path) -> None:
     folder = LabelFolder(tmp_path)
     assert folder.classes == CAMVID
     assert (read(folder, "a") == VOID).all()
+
+
+@pytest.mark.parametrize(
+    "record",
+    ["{", "[]", '{"name": "x"}', '{"name": "x", "names": ["a", "b"], "colours": [[0, 0, 0]]}'],
+)
+def test_broken_classes_are_refused_in_one_line(tmp_path: Path, record: str) -> None:
+    write(tmp_path / "a.png", 0)
+    (tmp_path / "classes.json").write_text(record)
+    with pytest.raises(UserError, match=r"classes\.json") as refused:
+        LabelFolder(tmp_path)
+    assert "\n" not in str(refused.value)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -305,3 +308,43 @@ def test_whatever_may_be_chosen_labels_real_frames_as_float32_torch_does(
         labels = np.concatenate([each.labels(image[None]) for image in images])
         agreement = (labels == expected).mean()
         assert agreement >= 0.995, f"{each.runtime}: {agreement:.4f}"
+
+
+def test_signals_are_obeyed_after_an_openvino_model_is_gone() -> None:
+    # In a process of its own: where it fails, the signal is a segmentation fault (code -11).
+    script = """
+import gc, os, signal
+import numpy as np
+import torch
+from triptych.inference.prepared import Prepared, Runtime
+from triptych.segment.models import create, entry
+
+def labelled():
+    model = create("tiny", classes=19)
+    device = torch.device("cpu")
+    wants = entry("tiny").normalisation
+    prepared = Prepared(model, wants, 19, runtime=Runtime("openvino"), device=device)
+    prepared.labels(np.zeros((1, 64, 64, 3), np.uint8))
+    return prepared
+
+first, second = labelled(), labelled()
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs sigaltstack as Linux has it")
+def test_compiling_leaves_the_signal_stack_as_it_was(small: Callable[..., Prepared]) -> None:
+    stack = (ctypes.c_uint64 * 3)()
+    query = ctypes.CDLL(None).sigaltstack
+    query(None, stack)
+    before = list(stack)
+    small(runtime="openvino").labels(np.zeros((1, 40, 48, 3), np.uint8))
+    query(None, stack)
+    assert list(stack) == before

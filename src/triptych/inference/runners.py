@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from triptych.inference.pipeline import Pipeline
+from triptych.inference.signal_stack import signal_stack_kept
 
 Images = NDArray[np.uint8]
 """RGB pictures, shape (N, H, W, 3)."""
@@ -60,15 +61,16 @@ class OpenVinoRunner:
     def __init__(self, pipeline: Pipeline, shape: tuple[int, ...], precision: Precision) -> None:
         import openvino
 
-        self._compiled = openvino.Core().compile_model(
-            _graph(pipeline, shape),
-            "CPU",
-            {
-                "NUM_STREAMS": cores(),
-                "INFERENCE_NUM_THREADS": cores(),
-                "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
-            },
-        )
+        with signal_stack_kept():
+            self._compiled = openvino.Core().compile_model(
+                _graph(pipeline, shape),
+                "CPU",
+                {
+                    "NUM_STREAMS": cores(),
+                    "INFERENCE_NUM_THREADS": cores(),
+                    "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+                },
+            )
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def __call__(self, images: Images) -> NDArray[Any]:

@@ -116,5 +116,5 @@ Next, on data of your own:
     triptych predict drive.mp4 --model espnetv2-s2.0 --model espnetv2-s0.5 --out labelled
     triptych predict drive.mp4 --model {files["run"]} --out labelled
     triptych evaluate --model espnetv2-s2.0 --data camvid:DIR --size 640x480
-    triptych train segment/tiny --set data=camvid:DIR --set epochs=30
+    triptych train segment/tiny --set data=camvid:DIR --set val_data=none --set epochs=30
 """

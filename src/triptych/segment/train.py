@@ -68,7 +68,10 @@ def train(
     train_frames = _open(recipe.data, recipe.train_split)
     val_frames = _open(recipe.val_data or recipe.data, recipe.val_split)
     if val_frames.classes != train_frames.classes:
-        raise UserError(f"{recipe.val_data} has other classes than {recipe.data}")
+        raise UserError(
+            f"{recipe.val_data} has other classes than {recipe.data}; to evaluate on the data "
+            "itself: --set val_data=none"
+        )
     fingerprint = {"train": train_frames.fingerprint(), "val": val_frames.fingerprint()}
     with Run.open(out, recipe, seed, fingerprint, runtime_record(device_name(place))) as run:
         if (done := read_result(out)) is not None:

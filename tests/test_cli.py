@@ -20,7 +20,11 @@ VERBS = {
     "evaluate": "--batch-size --data --debug --device --json --map --model --out --runtime --size "
     "--split --weights",
     "train": "STUDY/RECIPE --debug --device --json --max-minutes --out --seed --set",
-    "models": "--debug --json",
+    "compare": "NAME|FILE.py|RECIPE... --data --debug --device --json --margin --max-minutes "
+    "--metric --out --predictions --record --seeds --set --size --split --status --until-decided "
+    "--varies",
+    "audit": "RUN|COMPARISON --debug --json",
+    "models": "--debug --json --near",
     "weights list": "--debug --json",
     "weights fetch": "MODEL... --debug --json",
     "data check": "SPEC --debug --json",

@@ -230,23 +230,131 @@ def train(
         return
     recipe = recipes.override(recipes.get(recipe_name), settings)
     folder = out or Path("runs") / recipe.name.replace("/", "-") / f"seed-{seed}"
-    from triptych.segment.train import describe
-    from triptych.segment.train import train as run
+    from triptych import study
     from triptych.stopping import StopRequest
 
     stop = StopRequest(max_minutes)
-    result = run(recipe, seed, folder, device=device, stop=stop)  # type: ignore[arg-type]
-    _print({"run": str(folder), **result}, as_json, describe)
+    result = study.get(recipe.study).train(recipe, seed, folder, device=device, stop=stop)
+    _print({"run": str(folder), **result}, as_json, study.describe_result)
 
 
 @app.command()
+@click.argument("what", metavar="NAME|FILE.py|RECIPE...", nargs=-1)
+@click.option("--varies", multiple=True, metavar="FIELD", help="A field that may differ.")
+@click.option("--metric", help="The one score that is judged, such as top1 or mIoU.")
+@click.option("--margin", type=float, help="A difference smaller than this does not matter.")
+@click.option("--seeds", type=click.IntRange(1), help="Seeds of every arm.  [default: 3]")
+@click.option(
+    "--until-decided",
+    type=click.IntRange(3),
+    metavar="N",
+    help="Add seeds until each pair is decided, at most N.",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a field of all recipes."
+)
+@click.option("--predictions", multiple=True, metavar="M", help="A fixed arm; see below.")
+@click.option("--data", help="Labelled data for fixed arms, such as camvid:DIR.")
+@click.option("--split", default="val", show_default=True, help="Of --data.")
+@_SIZE
+@click.option("--out", type=_FILE, help="Folder.  [default: runs/compare-NAME]")
+@click.option("--status", is_flag=True, help="Say how far it is; run nothing.")
+@click.option("--record", type=_FILE, help="Also write tables and figures into this folder.")
+@click.option(
+    "--max-minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Stop with a checkpoint after this time; the same command goes on.",
+)
+@_DEVICE
 @_JSON
 @_debuggable
-def models(as_json: bool) -> None:
-    """List the models: classes, parameters, published weights, licence, claimed score."""
-    from triptych.segment.models import describe, records
+def compare(
+    what: Sequence[str],
+    varies: Sequence[str],
+    metric: str | None,
+    margin: float | None,
+    seeds: int | None,
+    until_decided: int | None,
+    settings: Sequence[str],
+    predictions: Sequence[str],
+    data: str | None,
+    split: str,
+    size: tuple[int, int] | None,
+    out: Path | None,
+    status: bool,
+    record: Path | None,
+    max_minutes: float | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Compare recipes over seeds, or fixed predictions over items; ends with verdict and audit.
 
-    _print(records(), as_json, describe)
+    WHAT is a file in comparisons/ (its name), any Python file that makes a Comparison, or recipes:
+    `classify/tiny classify/tiny:model=vit-tiny --varies model --metric top1 --margin 0.02`. Each
+    --predictions is a fixed arm: a published model's name, a run folder, a folder of label images,
+    or a CSV file of class scores. The same command goes on where it stopped.
+    """
+    from triptych.compare import sources
+    from triptych.compare.describe import describe
+    from triptych.compare.run import compare as run
+    from triptych.compare.run import status as look
+    from triptych.stopping import StopRequest
+
+    comparison = sources.of_command_line(
+        what,
+        predictions,
+        varies=varies,
+        metric=metric,
+        margin=margin,
+        seeds=seeds,
+        until_decided=until_decided,
+        settings=settings,
+        data=data,
+        split=split,
+        size=size,
+    )
+    folder = out or Path("runs") / f"compare-{sources.folder_name(what, predictions)}"
+    if status:
+        verdict = look(comparison, folder)
+    else:
+        verdict = run(comparison, folder, device=device, stop=StopRequest(max_minutes))
+    if record is not None:
+        from triptych.report.record import write_record
+
+        write_record(folder, verdict, record)
+    _print({"comparison": str(folder), **verdict}, as_json, describe)
+
+
+@app.command()
+@click.argument("folder", metavar="RUN|COMPARISON", type=_FILE)
+@_JSON
+@_debuggable
+def audit(folder: Path, as_json: bool) -> None:
+    """Say what a run really did, or whether a comparison's arms were treated alike."""
+    from triptych.audit import as_text
+    from triptych.compare.audit_folder import audit_folder
+
+    lines = audit_folder(folder)
+    record = {"folder": str(folder), "audit": [line.as_dict() for line in lines]}
+    _print(record, as_json, lambda _: as_text(lines))
+
+
+@app.command()
+@click.option(
+    "--near",
+    metavar="BUDGET",
+    help="List classifiers within 2 % of a budget instead, such as 4.9M or 0.5GMACs.",
+)
+@_JSON
+@_debuggable
+def models(near: str | None, as_json: bool) -> None:
+    """List the models: parameters, cost, published weights, licence, claimed score."""
+    from triptych import model_listing
+
+    if near is not None:
+        _print(model_listing.near(near), as_json, model_listing.describe_near)
+        return
+    _print(model_listing.records(), as_json, model_listing.describe)
 
 
 @app.group()

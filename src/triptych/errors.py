@@ -27,3 +27,7 @@ class Stopped(TriptychError):
     """Stopped before the end by a time limit or a signal; run again to go on. Exit code 3."""
 
     exit_code = 3
+
+
+class InUse(UserError):
+    """A folder that another process is working in."""

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from triptych.errors import UserError
 
-STUDIES = ("segment",)
+STUDIES = ("segment", "classify")
 """The studies that have recipes, each in `triptych.<study>.recipes`."""
 
 R = TypeVar("R", bound="Recipe")

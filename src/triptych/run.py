@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol
 
-from triptych.errors import UserError
+from triptych.errors import InUse, UserError
 from triptych.recipe import Recipe
 
 log = logging.getLogger("triptych")
@@ -69,7 +69,7 @@ class Run:
         content may not. Raises UserError where the folder holds something else, belongs to another
         recipe, seed or data (the field is named), or is in use by another process.
         """
-        _make_folder(folder)
+        make_folder(folder)
         record = {
             "recipe": dataclasses.asdict(recipe),
             "seed": seed,
@@ -206,7 +206,8 @@ def write_json(file: Path, value: Mapping[str, Any]) -> None:
     _flush(file.parent)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder that can be written into. Raises UserError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -226,7 +227,7 @@ def _lock(folder: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
-        raise UserError(f"{folder} is in use by another process; wait for it or stop it") from None
+        raise InUse(f"{folder} is in use by another process; wait for it or stop it") from None
     return lock
 
 

@@ -272,6 +272,17 @@ def test_unreachable_servers_are_named(tmp_path: Path) -> None:
         download(f"http://127.0.0.1:{port}/x", tmp_path / "x", patience=QUICK)
 
 
+def test_md5_will_do_where_nothing_better_is_published(server: Server, tmp_path: Path) -> None:
+    folder = keep(tmp_path, CONTENT[:123_456])
+    digest = hashlib.md5(CONTENT).hexdigest()
+    got = download(server.address, folder / "file.bin", md5=digest, patience=QUICK)
+    assert got == DIGEST
+    assert server.asked == ["bytes=123456-"]
+    with pytest.raises(WorkFailed, match=rf"expected md5 0+, got {digest}"):
+        download(server.address, folder / "other.bin", md5="0" * 32, patience=QUICK)
+    assert not (folder / "other.bin").exists()
+
+
 def test_without_a_digest_an_old_part_is_not_trusted(server: Server, tmp_path: Path) -> None:
     folder = keep(tmp_path, b"x" * 5000)
     assert download(server.address, folder / "file.bin", patience=QUICK) == DIGEST

@@ -13,7 +13,7 @@ import torch
 from triptych import recipe as recipes
 from triptych.segment import train as training
 from triptych.segment.recipes import SegmentRecipe
-from triptych.training import state
+from triptych.training import pace, state
 
 SETTINGS = [
     "data=streets:scenes=2,frames=2,size=64x48",
@@ -27,7 +27,7 @@ SETTINGS = [
 def work(folder: Path, die_at: int = 0) -> None:
     """Train; with `die_at`, SIGKILL just before the write of that number."""
     torch.set_num_threads(1)
-    training.SAVE_EVERY_SECONDS = 0  # a checkpoint after every step
+    pace.SAVE_EVERY_SECONDS = 0  # a checkpoint after every step
     if die_at:
         _inject(die_at)
     recipe = recipes.override(recipes.get("segment/tiny"), SETTINGS)

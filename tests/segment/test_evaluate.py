@@ -17,7 +17,6 @@ from triptych.data.labelled import LabelledData
 from triptych.data.mapping import mapping_between
 from triptych.data.open_data import open_data
 from triptych.errors import UserError, WorkFailed
-from triptych.segment import evaluate as module
 from triptych.segment.evaluate import describe, evaluate
 from triptych.segment.labeller import FrameKey
 from triptych.segment.metrics import boundary_f, confusion_matrix
@@ -209,7 +208,7 @@ def test_an_old_evaluation_is_replaced_only_by_a_whole_one(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.pq, "write_table", full_disk)
+        patch.setattr(pq, "write_table", full_disk)
         with pytest.raises(WorkFailed, match="No space left"):
             run(Frames(), lambda truth: truth, out=out)
     assert contents(out) == before

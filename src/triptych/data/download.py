@@ -46,46 +46,64 @@ class Patience:
     """Seconds before the second try; doubled for every further one."""
 
 
+@dataclass(frozen=True)
+class Expected:
+    """The digest that tells a whole file."""
+
+    kind: str
+    """`sha256` or `md5`."""
+    digest: str | None
+    """In hex; None where any file will do."""
+
+    def of(self, path: Path) -> str:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, self.kind).hexdigest()
+
+
 def download(
     address: str,
     target: Path,
     *,
     sha256: str | None = None,
+    md5: str | None = None,
     patience: Patience | None = None,
 ) -> str:
     """Download `address` to the file `target` and return its SHA-256 in hex.
 
+    `md5` is for old data sets that publish nothing better: it finds damage, not malice.
+
     What arrives is kept in `target` + `.part` until it is whole, so that a later call goes on
-    where this one broke off. Without `sha256` nothing can tell whether an earlier part belongs to
+    where this one broke off. Without a digest nothing can tell whether an earlier part belongs to
     the same file, so it begins anew. Raises WorkFailed, naming the address, where the server
     cannot be reached, breaks off again and again, refuses, or sends a file with another digest.
     """
     patience = patience or Patience()
+    expected = Expected("md5", md5) if sha256 is None and md5 else Expected("sha256", sha256)
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(part) as ours:
             if not ours:  # another process finished it while we waited
                 return file_sha256(target)
-            resumed = part.stat().st_size > 0 and sha256 is not None
+            resumed = part.stat().st_size > 0 and expected.digest is not None
             if not resumed:
                 os.truncate(part, 0)
-            digest = _complete(address, part, sha256, patience)
-            if resumed and digest != sha256:
+            digest = _complete(address, part, expected, patience)
+            if resumed and digest != expected.digest:
                 _LOG.info("what was kept of %s does not fit, beginning anew", target.name)
                 os.truncate(part, 0)
-                digest = _complete(address, part, sha256, patience)
-            if sha256 is not None and digest != sha256:
+                digest = _complete(address, part, expected, patience)
+            if expected.digest is not None and digest != expected.digest:
                 size = part.stat().st_size
                 part.unlink()
                 raise WorkFailed(
-                    f"{address} is not the file it should be: expected sha256 {sha256}, "
-                    f"got {digest} ({size:,} bytes, deleted)"
+                    f"{address} is not the file it should be: expected {expected.kind} "
+                    f"{expected.digest}, got {digest} ({size:,} bytes, deleted)"
                 )
             part.replace(target)
     except OSError as error:
         raise WorkFailed(f"{target} cannot be written ({error.strerror})") from error
-    return digest
+    return digest if expected.kind == "sha256" else file_sha256(target)
 
 
 @contextlib.contextmanager
@@ -98,22 +116,21 @@ def _alone(part: Path) -> Iterator[bool]:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return Expected("sha256", None).of(path)
 
 
-def _complete(address: str, part: Path, sha256: str | None, patience: Patience) -> str:
+def _complete(address: str, part: Path, expected: Expected, patience: Patience) -> str:
     """Fill `part` until the server's length, or the digest, says that it is whole."""
     furthest, tries = part.stat().st_size, 0
     with _progress(part.name.removesuffix(".part")) as show:
         while True:
             broken = _receive(address, part, patience.timeout, show)
             if broken is None:
-                return file_sha256(part)
+                return expected.of(part)
             size = part.stat().st_size
             # A server that announces more than there is breaks off a file that is whole.
-            if size and sha256 is not None and file_sha256(part) == sha256:
-                return sha256
+            if size and expected.digest and expected.of(part) == expected.digest:
+                return expected.digest
             # Getting further counts as success: a line that is cut every minute still ends.
             tries = 1 if size > furthest else tries + 1
             furthest = max(furthest, size)

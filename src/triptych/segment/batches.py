@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from triptych.data.classes import VOID
 from triptych.data.labelled import Image, LabelledData, LabelMap
 from triptych.errors import UserError
 from triptych.segment.recipes import SegmentRecipe
+from triptych.training.fingerprints import row_hashes
 from triptych.training.seeding import stream
 
 MEMORY_LIMIT = 4 << 30
@@ -64,6 +65,8 @@ class Batch:
 
     images: Tensor
     labels: Tensor
+    sources: Tensor
+    """(N,) int64, hashes of the frames as they lie in the data."""
 
 
 def steps_per_epoch(frames: int, batch_size: int) -> int:
@@ -84,15 +87,20 @@ def epoch_batches(
 
     def make(step: int) -> Batch:
         chosen = order[step * size : (step + 1) * size]
-        draws = torch.rand((len(chosen), 6), generator=stream(seed, "augment", epoch, step)).numpy()
-        pairs = [augment(*frames.load(i), recipe, d) for i, d in zip(chosen, draws, strict=True)]
+        draws = draws_of(len(chosen), seed, epoch, step)
+        loaded = [frames.load(index) for index in chosen]
+        pairs = [augment(*frame, recipe, d) for frame, d in zip(loaded, draws, strict=True)]
         if len({image.shape for image, _ in pairs}) > 1:
             raise UserError(
                 f"the frames of {recipe.data} have different sizes; crop them: --set crop=H,W"
             )
         images = np.stack([image for image, _ in pairs]).transpose(0, 3, 1, 2)
         labels = np.stack([label for _, label in pairs])
-        return Batch(torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64)))
+        return Batch(
+            torch.from_numpy(images),
+            torch.from_numpy(labels.astype(np.int64)),
+            torch.cat([frame_hash(image) for image, _ in loaded]),
+        )
 
     workers = min(os.cpu_count() or 1, 8)
     with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
@@ -107,6 +115,36 @@ def epoch_batches(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def frame_hash(image: Image) -> Tensor:
+    """The hash of one frame's pixels, (1,) int64."""
+    return row_hashes(torch.from_numpy(np.ascontiguousarray(image))[None])
+
+
+def draws_of(count: int, seed: int, epoch: int, step: int) -> NDArray[np.float32]:
+    """The random numbers (count, 6) of one batch, see `augment`."""
+    numbers = torch.rand((count, 6), generator=stream(seed, "augment", epoch, step))
+    drawn: NDArray[np.float32] = numbers.numpy()
+    return drawn
+
+
+def probe(
+    frames: LabelledData, recipe: SegmentRecipe, seed: int, epoch: int
+) -> tuple[Tensor, Tensor]:
+    """Copies of one frame augmented with the draws of the epoch's first batch, and not at all.
+
+    Both (N, 3, H, W) uint8: how many versions does a batch hold?
+    """
+    count = min(recipe.batch_size, len(frames))
+    image, label = frames.load(0)
+    nothing = replace(recipe, scale=(1.0, 1.0), flip=False, jitter=0.0)
+    middle = np.full(6, 0.5, np.float32)
+    plain = augment(image, label, nothing, middle)[0]
+    versions = [augment(image, label, recipe, d)[0] for d in draws_of(count, seed, epoch, 0)]
+    both = (np.stack(versions), np.stack([plain] * count))
+    first, second = (torch.from_numpy(each.transpose(0, 3, 1, 2)) for each in both)
+    return first, second
 
 
 def augment(

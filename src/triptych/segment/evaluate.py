@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import glob
-import json
-import os
-import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from triptych.data.labelled import Image, LabelledData, LabelMap
 from triptych.data.luminance import luminance
 from triptych.data.mapping import ClassMapping, mapping_between
-from triptych.errors import UserError, WorkFailed
+from triptych.errors import UserError
+from triptych.evaluation_folder import replaced_folder, write_files
 from triptych.progress import bar
 from triptych.segment.labeller import FrameKey, Labeller
 from triptych.segment.metrics import boundary_f, confusion_matrix
 from triptych.segment.scores import Item, items_table, scores_of
-
-SCORES, ITEMS = "scores.json", "items.parquet"
-OURS = {SCORES, ITEMS, "media"}
-"""What an evaluation's folder may hold; a folder with anything else is not replaced."""
 
 
 def evaluate(
@@ -71,20 +62,8 @@ def evaluate(
             **scores_of(items, data.classes.names),
         }
         if part is not None:
-            _write(part, scores, items_table(items, data.classes.names))
+            write_files(part, scores, items_table(items, data.classes.names))
     return scores
-
-
-def _write(folder: Path, scores: Mapping[str, Any], items: pa.Table) -> None:
-    try:
-        pq.write_table(items, folder / ITEMS)
-        text = json.dumps(scores, indent=2, ensure_ascii=False) + "\n"
-        (folder / SCORES).write_text(text, encoding="utf-8")
-        for path in (folder / ITEMS, folder / SCORES):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    except OSError as error:
-        raise WorkFailed(f"{folder}: could not be written ({error.strerror})") from error
 
 
 def score_frames(
@@ -188,52 +167,3 @@ def describe(scores: Mapping[str, Any]) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-@contextmanager
-def replaced_folder(out: Path) -> Iterator[Path]:
-    """A new folder to write into, which takes the place of `out` when the block ends well.
-
-    The old content goes as a whole or stays as a whole. Raises UserError where `out` cannot be
-    written or holds anything that is not an evaluation.
-    """
-    out = out.absolute()
-    part, replaced = (
-        out.parent / f"{out.name}{end}" for end in (f".part-{os.getpid()}", ".replaced")
-    )
-    try:
-        if replaced.is_dir() and not out.exists():
-            replaced.rename(out)  # an earlier start was killed between the two renames below
-        if out.exists() and not {path.name for path in out.iterdir()} <= OURS:
-            raise UserError(f"--out {out}: holds something that is not an evaluation; name another")
-        _remove_orphans(out)
-        part.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
-    try:
-        yield part
-        shutil.rmtree(replaced, ignore_errors=True)
-        if out.exists():
-            out.rename(replaced)
-        part.rename(out)
-        shutil.rmtree(replaced, ignore_errors=True)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _remove_orphans(out: Path) -> None:
-    """Remove what evaluations into `out` left behind whose processes were killed."""
-    for orphan in out.parent.glob(f"{glob.escape(out.name)}.part-*"):
-        number = orphan.name.rpartition("-")[2]
-        if number.isdecimal() and not _alive(int(number)):
-            shutil.rmtree(orphan, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

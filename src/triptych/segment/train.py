@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from triptych.audit import TESTIMONY
 from triptych.data.classes import VOID
 from triptych.data.open_data import open_data
-from triptych.errors import Stopped, UserError
+from triptych.errors import UserError
 from triptych.inference import Prepared, Runtime
-from triptych.progress import bar
-from triptych.run import Run, read_result
+from triptych.run import Run, read_result, write_json
 from triptych.runtime import runtime_record
-from triptych.segment.batches import CachedFrames, epoch_batches, steps_per_epoch
+from triptych.segment.batches import (
+    CachedFrames,
+    epoch_batches,
+    frame_hash,
+    probe,
+    steps_per_epoch,
+)
 from triptych.segment.evaluate import evaluate
 from triptych.segment.models import create, entry
 from triptych.segment.open_labeller import NetworkLabeller
@@ -30,12 +35,11 @@ from triptych.stopping import StopRequest
 from triptych.training.device import autocast, device_name, pick_device
 from triptych.training.ema import Ema
 from triptych.training.optimisers import adamw
+from triptych.training.pace import Pace
 from triptych.training.schedules import factor, write_rate
 from triptych.training.seeding import seed_libraries
 from triptych.training.state import TrainState, parameter_count
-
-SAVE_EVERY_SECONDS = 300
-"""Longest time between two checkpoints; there is also one at the end of every epoch."""
+from triptych.training.witness import Witness
 
 
 @dataclass(frozen=True)
@@ -80,39 +84,21 @@ def train(
         state, data = start(recipe, seed, train_frames, val_frames, place)
         run.restore(state)
         total = recipe.epochs * steps_per_epoch(len(data.train), recipe.batch_size)
-        with (
-            stop.listening(),
-            bar(
-                f"{recipe.name} seed {seed}",
-                total,
-                unit="step",
-                done=state.step,
-                show=show_progress,
-            ) as progress,
-        ):
-            clock = _Clock(state)
-
-            def after_step() -> None:
-                progress.advance(1, f"loss {state.sums['loss'] / state.step_in_epoch:.3f}")
-                clock.note()
-                if stop.reason is not None or clock.since_save() > SAVE_EVERY_SECONDS:
-                    run.save(state)
-                    clock.saved()
-                if stop.reason is not None:
-                    raise Stopped(
-                        f"stopped by {stop.reason} at step {state.step} of {total}; "
-                        "run the same command again to go on"
-                    )
-
+        with Pace.keeping(
+            run,
+            state,
+            title=f"{recipe.name} seed {seed}",
+            total=total,
+            stop=stop,
+            show_progress=show_progress,
+        ) as pace:
             while state.epoch < recipe.epochs and not state.diverged:
-                loss = train_epoch(state, recipe, seed, data, run, after_step)
+                loss = train_epoch(state, recipe, seed, data, run, pace.after_step)
                 state.diverged = not math.isfinite(loss)
                 if state.epoch % recipe.evaluate_every == 0 and state.epoch < recipe.epochs:
                     scores = evaluate(labeller(state, recipe, data), data.val, progress=False)
                     run.log(state.step, recipe.val_split, epoch=state.epoch, **headline(scores))
-                clock.note()
-                run.save(state)
-                clock.saved()
+                pace.save()
         scores = evaluate(
             labeller(state, recipe, data),
             data.val,
@@ -120,6 +106,9 @@ def train(
             progress=show_progress,
         )
         run.log(state.step, recipe.val_split, epoch=state.epoch, **headline(scores))
+        assert state.witness is not None
+        known = [frame_hash(data.train.load(index)[0]) for index in range(len(data.train))]
+        write_json(out / TESTIMONY, state.witness.testimony(state.model, torch.cat(known)))
         result = {
             "recipe": recipe.name,
             "seed": seed,
@@ -157,11 +146,17 @@ def train_epoch(
         write_rate(state.optimiser, rate(recipe, state.step, total), recipe.weight_decay)
         seed_libraries(seed, state.epoch, state.step_in_epoch)
         images = normalise(batch.images.to(device), data)
+        if state.witness is not None:
+            state.witness.batch(batch.sources, batch.images)
+            if state.step_in_epoch == 0:
+                state.witness.probe(*probe(data.train, recipe, seed, state.epoch))
         with autocast(device, recipe.precision):
             logits = model(images)
         loss = pixel_loss(logits.float(), batch.labels.to(device))
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if state.witness is not None:
+            state.witness.update(images, model, state.optimiser)
         state.optimiser.step()
         if state.ema is not None:
             state.ema.update(model, state.step)
@@ -171,6 +166,8 @@ def train_epoch(
         state.sums["loss"] = state.sums.get("loss", 0.0) + loss.item()
         after_step()
     mean = state.sums["loss"] / state.step_in_epoch
+    if state.witness is not None:
+        state.witness.end_epoch()
     state.epoch += 1
     state.step_in_epoch = 0
     state.sums = {}
@@ -200,6 +197,7 @@ def start(
         model=model,
         optimiser=adamw(model, recipe.lr, recipe.weight_decay),
         ema=Ema(model, recipe.ema) if recipe.ema else None,
+        witness=Witness(model),
     )
     wants = entry(recipe.model).normalisation
     data = TrainData(
@@ -248,39 +246,3 @@ def labeller(state: TrainState, recipe: SegmentRecipe, data: TrainData) -> Netwo
 def headline(scores: dict[str, Any]) -> dict[str, Any]:
     """The scores that a run's log and result show; the rest is in its evaluation."""
     return {name: scores[name] for name in ("mIoU", "pixel_accuracy", "BF")}
-
-
-def describe(result: dict[str, Any]) -> str:
-    """A result as a person wants to read it."""
-    scores = ", ".join(
-        f"{name} {value:.4f}" for name, value in result["scores"].items() if value is not None
-    )
-    lines = [
-        f"{result['recipe']} seed {result['seed']}: {scores} on {result['data']}",
-        f"{result['epochs']} epochs, {result['updates']} updates, {result['samples']} samples, "
-        f"{result['parameters']:,} parameters, {result['times']['seconds']:.0f} s",
-    ]
-    if result["diverged"]:
-        lines.append("the training diverged: its loss became infinite; a smaller lr may help")
-    if "run" in result:
-        lines.append(f"run folder: {result['run']}")
-    return "\n".join(lines)
-
-
-class _Clock:
-    """Adds the time that passed to the state, over all starts of a run."""
-
-    def __init__(self, state: TrainState) -> None:
-        self._state = state
-        self._last = self._save = time.monotonic()
-
-    def note(self) -> None:
-        now = time.monotonic()
-        self._state.seconds += now - self._last
-        self._last = now
-
-    def since_save(self) -> float:
-        return time.monotonic() - self._save
-
-    def saved(self) -> None:
-        self._save = time.monotonic()

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from triptych.training.ema import Ema
+from triptych.training.witness import Witness
 
 
 @dataclass
@@ -40,6 +41,8 @@ class TrainState:
     """Running sums over the epoch that is not complete, such as the loss."""
     hypers: dict[str, float] = field(default_factory=dict)
     """Hyperparameters that may change during a run (Population Based Training)."""
+    witness: Witness | None = None
+    """Notes what the run really did, for its audit."""
 
     _counters = (
         "epoch",
@@ -67,7 +70,11 @@ class TrainState:
                 else:
                     scalars[name] = value
         save_file(_contiguous(tensors), folder / "optimiser.safetensors")
-        return {key: getattr(self, key) for key in self._counters} | {"optimiser": scalars}
+        rest: dict[str, Any] = {key: getattr(self, key) for key in self._counters}
+        if self.witness is not None:
+            save_file(self.witness.tensors(), folder / "witness.safetensors")
+            rest["witness"] = self.witness.counters()
+        return rest | {"optimiser": scalars}
 
     def read(self, folder: Path, counters: dict[str, Any]) -> None:
         """Take over what `write` wrote. The learning rate and the weight decay are not restored:
@@ -85,6 +92,8 @@ class TrainState:
         self.optimiser.load_state_dict(state)
         for key in self._counters:
             setattr(self, key, counters[key])
+        if self.witness is not None:
+            self.witness.restore(load_file(folder / "witness.safetensors"), counters["witness"])
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,188 @@
+"""The audit: what runs really did, and whether the arms of a comparison were treated alike.
+
+It reads `audit.json`, which a run's witness wrote from what entered the model and from the
+optimiser at each update; recipes are not consulted. An arm from outside has no witness: unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from triptych.errors import UserError
+from triptych.run import read_json
+
+TESTIMONY = "audit.json"
+
+Finding = Literal["fair", "flaw", "differs", "unknown"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was looked at: what was found, in one line."""
+
+    about: str
+    finding: Finding
+    text: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"about": self.about, "finding": self.finding, "text": self.text}
+
+
+def testimony(folder: Path) -> dict[str, Any] | None:
+    """What a run's witness wrote; None where the run has not ended or has none."""
+    file = folder / TESTIMONY
+    return read_json(file) if file.exists() else None
+
+
+def audit_run(folder: Path) -> list[Line]:
+    """What one run did. Raises UserError where the folder is no run that ended."""
+    if not (folder / "recipe.json").is_file():
+        raise UserError(f"{folder} is neither a run nor a comparison")
+    found = testimony(folder)
+    if found is None:
+        return [Line("run", "unknown", "no testimony: the run has not ended")]
+    return [
+        images_seen(found),
+        versions(found),
+        frozen(found),
+        Line("budget", "fair", f"{found['samples']:,} samples in {found['updates']:,} updates"),
+        Line("settings", "fair", _settings(found)),
+        *copies(found),
+    ]
+
+
+def images_seen(found: Mapping[str, Any]) -> Line:
+    """Did the sampler move? A share below 1 is a flaw where later epochs showed nothing new."""
+    seen, whole = found["images_seen"], found["training_images"]
+    epochs = found["images_seen_by_epoch"]
+    text = f"{seen:,} of {whole:,} training images seen ({seen / whole:.0%})"
+    stuck = len(epochs) > 1 and epochs[-1] == epochs[0] and seen < whole
+    if found["strangers_seen"]:
+        return Line(
+            "images seen", "flaw", f"{text}, and {found['strangers_seen']:,} that are not in it"
+        )
+    if stuck:
+        return Line("images seen", "flaw", f"{text}, the same ones in every epoch")
+    return Line("images seen", "fair", text)
+
+
+def versions(found: Mapping[str, Any]) -> Line:
+    """Was augmentation drawn for every sample? Copies of one image in a batch say it."""
+    probed, distinct = found["probed_copies"], found["probed_versions"]
+    copies, of_copies = found["copies_in_batches"], found["versions_of_copies"]
+    if not probed:
+        return Line("augmentation", "unknown", "no batch was probed")
+    batch = probed / found["probes"]
+    text = f"{batch:.0f} copies of an image became {distinct / found['probes']:.3g} versions"
+    if copies:
+        text += f"; of {copies:,} repeats in batches {of_copies:,} were distinct"
+    # One version in every batch, although images were changed: the draws were shared. Weak
+    # augmentation (a flip alone) makes few versions, but not one in every batch.
+    flaw = batch > 1 and distinct == found["probes"]
+    return Line("augmentation", "flaw" if flaw else "fair", text)
+
+
+def frozen(found: Mapping[str, Any]) -> Line:
+    """Parameters that no update changed, and statistics that no batch did."""
+    names = [*found["entries_never_changed"], *found["buffers_never_changed"]]
+    share = found["parameters_never_changed"] / max(found["parameters"], 1)
+    if not names:
+        return Line("frozen", "fair", "every parameter and statistic changed")
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    text = f"{share:.1%} of the parameters never changed ({shown})"
+    return Line("frozen", "flaw" if share else "fair", text)
+
+
+def copies(found: Mapping[str, Any]) -> list[Line]:
+    """Near-duplicates between what was trained on and what was scored on."""
+    lines = []
+    for name in ("val", "test"):
+        count = found.get(f"copies_in_{name}")
+        if count is None:
+            continue
+        text = (
+            f"{count['exact']:,} images of {name} are in train, "
+            f"{count['near']:,} more are near copies"
+        )
+        lines.append(Line(f"copies in {name}", "fair", text))
+    return lines
+
+
+def _settings(found: Mapping[str, Any]) -> str:
+    parts = []
+    for name, values in found["settings"].items():
+        low, high = values["min"], values["max"]
+        parts.append(f"{name} {low:.4g}" + ("" if low == high else f" to {high:.4g}"))
+    return ", ".join(parts)
+
+
+def audit_comparison(arms: Mapping[str, Sequence[dict[str, Any] | None]]) -> list[Line]:
+    """Were the arms treated alike? One line each; `arms` are the testimonies of their runs.
+
+    An arm without any testimony, such as published weights, makes a line unknown.
+    """
+    known = {name: [t for t in found if t is not None] for name, found in arms.items()}
+    outside = [name for name, found in known.items() if not found]
+    if outside:
+        who = ", ".join(outside)
+        return [
+            Line(about, "unknown", f"{who}: what it did is not on record")
+            for about in ("images seen", "augmentation", "frozen", "budget", "settings")
+        ]
+    return [
+        _each("images seen", known, images_seen),
+        _each("augmentation", known, versions),
+        _each("frozen", known, frozen),
+        _alike("samples and updates", known, lambda t: f"{t['samples']:,} in {t['updates']:,}"),
+        _alike("learning rate", known, lambda t: _range(t, "lr")),
+        _alike("weight decay", known, lambda t: _range(t, "weight_decay")),
+        _alike("batch size", known, lambda t: _range(t, "batch_size")),
+        _alike("stochastic depth", known, lambda t: _range(t, "drop_path")),
+        _alike("input", known, lambda t: "x".join(map(str, t["input"] or ["nothing"]))),
+        _alike("training images", known, lambda t: f"{t['training_images']:,}"),
+        *copies(next(iter(known.values()))[0]),
+    ]
+
+
+def _range(found: Mapping[str, Any], setting: str) -> str:
+    values = found["settings"].get(setting)
+    if values is None:
+        return "none"
+    low, high = values["min"], values["max"]
+    return f"{high:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+
+
+def _each(about: str, known: Mapping[str, Sequence[dict[str, Any]]], look: Any) -> Line:
+    """The worst run of every arm, and whether all arms fare alike."""
+    worst = {}
+    for name, found in known.items():
+        lines = [look(each) for each in found]
+        worst[name] = next((line for line in lines if line.finding == "flaw"), lines[0])
+    flawed = [name for name, line in worst.items() if line.finding == "flaw"]
+    if flawed:
+        text = "; ".join(f"{name}: {worst[name].text}" for name in flawed)
+        if len(flawed) == len(worst):
+            text += " (all arms)"
+        return Line(about, "flaw", text)
+    texts = {line.text for line in worst.values()}
+    if len(texts) == 1:
+        return Line(about, "fair", f"alike: {texts.pop()}")
+    text = "; ".join(f"{name}: {line.text}" for name, line in worst.items())
+    return Line(about, "fair", text)
+
+
+def _alike(about: str, known: Mapping[str, Sequence[dict[str, Any]]], measure: Any) -> Line:
+    """Whether a measured setting is the same in all runs of all arms."""
+    values = {name: " or ".join(sorted({measure(t) for t in of})) for name, of in known.items()}
+    if len(set(values.values())) == 1:
+        return Line(about, "fair", f"alike: {next(iter(values.values()))}")
+    return Line(about, "differs", "; ".join(f"{name}: {value}" for name, value in values.items()))
+
+
+def as_text(lines: Sequence[Line]) -> str:
+    """The audit as a person reads it, flaws marked."""
+    marks = {"fair": "ok", "flaw": "FLAW", "differs": "DIFFERS", "unknown": "unknown"}
+    return "\n".join(f"  {marks[line.finding]:<8}{line.about}: {line.text}" for line in lines)

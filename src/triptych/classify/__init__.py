@@ -1,0 +1,1 @@
+"""The study `classify`: convolution or transformer at this parameter budget?"""

@@ -1,0 +1,175 @@
+"""What a comparison is, and whether it is controlled."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from triptych.errors import UserError
+from triptych.recipe import Recipe, differences
+from triptych.study import Predictions
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """Look at every complete number of seeds from 3 on until each pair is decided."""
+
+    n_max: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A question, and everything that is fixed before the first look at an answer."""
+
+    question: str
+    arms: dict[str, Recipe | Predictions]
+    """By name; the first is the baseline."""
+    varies: frozenset[str]
+    """Only these fields may differ between the arms' recipes."""
+    seeds: tuple[int, ...]
+    """The seeds of every arm; empty where all arms are fixed predictions."""
+    metric: str
+    margin: float
+    """A difference smaller than this does not matter."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """(arm, baseline) that are judged; empty is every arm against the first."""
+    until_decided: Sequential | None = None
+    paired: bool = False
+    """Whether the same seed gives both arms of a pair the same split and data order."""
+    data: str | None = None
+    """The labelled data for fixed predictions, and its split."""
+    split: str = "val"
+
+    @property
+    def baseline(self) -> str:
+        return next(iter(self.arms))
+
+    @property
+    def study(self) -> str:
+        """The study of the recipes; fixed predictions alone are judged by `segment` or `classify`,
+        whichever the data belongs to."""
+        for arm in self.arms.values():
+            if isinstance(arm, Recipe):
+                return arm.study
+        kind = (self.data or "").partition(":")[0]
+        return "classify" if kind in ("cifar100", "objects") else "segment"
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the arms are fixed predictions."""
+        return all(isinstance(arm, Predictions) for arm in self.arms.values())
+
+    def judged(self) -> tuple[tuple[str, str], ...]:
+        """The pairs (arm, baseline) that get a verdict."""
+        return self.pairs or tuple(
+            (name, self.baseline) for name in self.arms if name != self.baseline
+        )
+
+    def recipes(self) -> Iterator[tuple[str, Recipe]]:
+        for name, arm in self.arms.items():
+            if isinstance(arm, Recipe):
+                yield name, arm
+
+    def record(self) -> dict[str, Any]:
+        """What `comparison.json` holds: the plan, before the first look."""
+        if self.fixed:
+            plan: dict[str, Any] = {"kind": "fixed predictions"}
+        elif self.until_decided:
+            plan = {"kind": "sequential", "n_max": self.until_decided.n_max}
+        else:
+            plan = {"kind": "fixed", "n": len(self.seeds)}
+        return {
+            "question": self.question,
+            "study": self.study,
+            "arms": {name: dataclasses.asdict(arm) for name, arm in self.arms.items()},
+            "varies": sorted(self.varies),
+            "seeds": list(self.seeds),
+            "metric": self.metric,
+            "margin": self.margin,
+            "pairs": [list(pair) for pair in self.judged()],
+            "plan": plan,
+            "paired": self.paired,
+            "data": self.data,
+            "split": self.split if self.fixed else None,
+        }
+
+
+def check(comparison: Comparison, metrics: dict[str, bool]) -> None:
+    """Raise UserError, in one line, where a comparison is not controlled or makes no sense.
+
+    `metrics` are the study's, by name.
+    """
+    names = list(comparison.arms)
+    if len(names) < 2:
+        raise UserError("a comparison needs at least two arms")
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise UserError(f"an arm's name is a folder's name: '{name}' will not do")
+    if comparison.metric not in metrics:
+        raise UserError(
+            f"--metric {comparison.metric}: {comparison.study} has {', '.join(metrics)}"
+        )
+    if not 0 < comparison.margin < float("inf"):
+        raise UserError(
+            f"--margin {comparison.margin:g}: say which difference is too small to matter, "
+            "a number above 0"
+        )
+    _check_pairs(comparison)
+    if comparison.fixed:
+        if not comparison.data:
+            raise UserError("fixed predictions need the labelled data to be scored on: --data")
+        return
+    if any(isinstance(arm, Predictions) for arm in comparison.arms.values()):
+        raise UserError(
+            "recipes and fixed predictions cannot be arms of one comparison: a recipe is judged "
+            "over seeds, predictions over items"
+        )
+    _check_seeds(comparison)
+    _check_controlled(comparison)
+
+
+def _check_pairs(comparison: Comparison) -> None:
+    for pair in comparison.judged():
+        for name in pair:
+            if name not in comparison.arms:
+                raise UserError(f"the pair {pair[0]} against {pair[1]}: no arm is called '{name}'")
+        if pair[0] == pair[1]:
+            raise UserError(f"the arm {pair[0]} cannot be compared with itself")
+
+
+def _check_seeds(comparison: Comparison) -> None:
+    if not comparison.seeds:
+        raise UserError("a comparison of recipes needs at least one seed")
+    if len(set(comparison.seeds)) != len(comparison.seeds):
+        raise UserError(f"a seed stands twice in {list(comparison.seeds)}")
+    if comparison.until_decided and comparison.until_decided.n_max < 3:
+        raise UserError("--until-decided needs at least 3 seeds: fewer give no verdict")
+
+
+def _check_controlled(comparison: Comparison) -> None:
+    recipes = dict(comparison.recipes())
+    first = comparison.baseline
+    known = {f.name for recipe in recipes.values() for f in dataclasses.fields(recipe)}
+    for name in sorted(comparison.varies - known):
+        raise UserError(f"--varies {name}: the recipes have no such field")
+    seen: set[str] = set()
+    for name, recipe in recipes.items():
+        if recipe.study != comparison.study:
+            raise UserError(f"{name} is of the study {recipe.study}, {first} of {comparison.study}")
+        found = differences(recipes[first], recipe)
+        undeclared = {k: v for k, v in found.items() if k not in comparison.varies}
+        if undeclared:
+            text = ", ".join(f"{k} ({a} against {b})" for k, (a, b) in undeclared.items())
+            raise UserError(
+                f"{name} differs from {first} in {text}, which is not declared; "
+                f"add --varies {' --varies '.join(undeclared)} or make them equal"
+            )
+        seen |= set(found)
+    names = list(recipes)
+    for index, name in enumerate(names):
+        for other in names[:index]:
+            if not differences(recipes[name], recipes[other]):
+                raise UserError(f"the arms {other} and {name} are the same recipe")

@@ -1,0 +1,117 @@
+"""A comparison's verdict as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from triptych.audit import Line, as_text
+
+
+def describe(verdict: Mapping[str, Any]) -> str:
+    """Table of the arms, one sentence a pair, and the audit."""
+    return "\n".join(_lines(verdict))
+
+
+def _lines(verdict: Mapping[str, Any]) -> list[str]:
+    metric = verdict["metric"]
+    plan = verdict["plan"]
+    fixed = plan["kind"] == "fixed predictions"
+    lines = [verdict["question"], f"{metric} on {verdict['data'] or 'no data yet'}, "
+             f"margin {verdict['margin']:g}, {_plan(plan)}", ""]  # fmt: skip
+    if fixed:
+        lines += [f"  {name:<24} {arm['score']:.4f}" for name, arm in verdict["arms"].items()]
+    else:
+        lines += [_arm(name, arm) for name, arm in verdict["arms"].items()]
+        lines += [
+            f"  {name} seed {seed}: {state}"
+            for name, arm in verdict["arms"].items()
+            for seed, state in arm["states"].items()
+            if state != "done"
+        ]
+    lines.append("")
+    for pair in verdict["pairs"]:
+        lines += _fixed_pair(pair) if fixed else _pair(pair)
+    if "exploratory" in verdict:
+        lines += ["", f"Exploratory, with seeds {verdict['exploratory']['seeds']}: "
+                  f"{verdict['exploratory']['why']}"]  # fmt: skip
+        for pair in verdict["exploratory"]["pairs"]:
+            lines += _pair(pair)
+    audit = [Line(**line) for line in verdict["audit"]]
+    return [*lines, "", "audit", as_text(audit)]
+
+
+def _plan(plan: Mapping[str, Any]) -> str:
+    if plan["kind"] == "fixed":
+        return f"plan: {plan['n']} seeds"
+    if plan["kind"] == "sequential":
+        return f"plan: until decided, at most {plan['n_max']} seeds"
+    return "fixed predictions"
+
+
+def _arm(name: str, arm: Mapping[str, Any]) -> str:
+    if arm["mean"] is None:
+        return f"  {name:<24} no score yet"
+    spread = "" if arm["std"] is None else f" ± {arm['std']:.4f}"
+    text = f"  {name:<24} {arm['mean']:.4f}{spread} (n = {arm['n']})"
+    cost = arm["cost"]
+    costs = [
+        f"{_number(cost[key])} {unit}"
+        for key, unit in (
+            ("parameters", "parameters"),
+            ("samples", "samples"),
+            ("updates", "updates"),
+            ("training_GFLOP", "GFLOP"),
+        )
+        if cost.get(key) is not None
+    ]
+    if arm["diverged"]:
+        costs.insert(0, f"{arm['diverged']} of {arm['n']} diverged")
+    return ", ".join([text, *costs])
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, list):
+        present = [each for each in value if each is not None]
+        return f"{min(present):,} to {max(present):,}" if present else "unknown"
+    return f"{value:,}"
+
+
+def _pair(pair: Mapping[str, Any]) -> list[str]:
+    head = f"{pair['arm']} against {pair['baseline']}: {pair['verdict'].upper()} on this test set"
+    if pair["interval"] is None:
+        lines = [f"{head} ({pair['reason']})"]
+    else:
+        seen = pair["interval"]
+        lines = [
+            head,
+            f"    {seen['difference']:+.4f} [{seen['low']:+.4f}, {seen['high']:+.4f}] at "
+            f"{seen['level']:.1%}; {pair['reason']}; {pair['method']}; "
+            f"p {_p(pair['p_difference_adjusted'])} for a difference, "
+            f"{_p(pair['p_equivalence_adjusted'])} for equivalence",
+        ]
+    new = pair.get("new_items")
+    if new:
+        lines.append(f"    new items: {new['new_items']} ({new['sentence']})")
+    lines += [f"    note: {warning}" for warning in pair["warnings"]]
+    if pair.get("seeds_needed"):
+        lines.append(f"    seeds: {pair['seeds_needed']['reason']}")
+    return lines
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+
+
+def _fixed_pair(pair: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"{pair['arm']} against {pair['baseline']}: {pair['difference']:+.4f}; {pair['sentence']}"
+    ]
+    if pair["interval"]:
+        seen = pair["interval"]
+        lines.append(
+            f"    [{seen['low']:+.4f}, {seen['high']:+.4f}] at {seen['level']:.0%}; {seen['method']}"
+        )
+    for group, difference in (pair["by_group"] or {}).items():
+        lines.append(f"    {group}: {difference:+.4f}")
+    return lines

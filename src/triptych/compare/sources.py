@@ -1,0 +1,217 @@
+"""Where a comparison comes from: a name in `comparisons/`, a Python file, or the command line."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from triptych import recipe as recipes
+from triptych.compare.comparison import Comparison, Sequential
+from triptych.errors import UserError
+from triptych.recipe import Recipe
+from triptych.study import Predictions
+
+FOLDER = "comparisons"
+MADE_BY = "comparison"
+"""The function of a comparison's file that returns it."""
+
+
+def from_name(name: str) -> Comparison:
+    """The comparison of `comparisons/NAME.py` under the working folder, or of a Python file.
+
+    Raises UserError where there is none (with the nearest names) or the file returns none.
+    """
+    file = Path(name) if name.endswith(".py") else Path(FOLDER) / f"{name.replace('-', '_')}.py"
+    if not file.is_file():
+        known = sorted(p.stem for p in Path(FOLDER).glob("*.py"))
+        near = get_close_matches(file.stem, known, 2)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        if not known:
+            hint = f"; {FOLDER}/ is looked for in the working folder"
+        raise UserError(f"no comparison '{name}'{hint}")
+    spec = importlib.util.spec_from_file_location(f"{FOLDER}.{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+        made = getattr(module, MADE_BY)()
+    except UserError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise UserError(
+            f"{file} does not make a comparison: {type(error).__name__}: {text}"
+        ) from error
+    if not isinstance(made, Comparison):
+        raise UserError(f"{file}: {MADE_BY}() must return a Comparison, not {type(made).__name__}")
+    return made
+
+
+def is_name(text: str) -> bool:
+    """Whether an argument of `compare` names a comparison rather than a recipe."""
+    return text.endswith(".py") or "/" not in text.partition(":")[0]
+
+
+def from_recipes(
+    texts: Sequence[str], *, metric: str | None, margin: float | None, varies: frozenset[str]
+) -> Comparison:
+    """A comparison of `RECIPE[:key=value,…]` arms. Raises UserError."""
+    metric, margin = _asked(metric, margin)
+    arms: dict[str, Recipe | Predictions] = {}
+    for text in texts:
+        name, _, settings = text.partition(":")
+        recipe = recipes.override(recipes.get(name), _settings(settings))
+        arm = name.partition("/")[2] if not settings else text.partition("/")[2]
+        arm = arm.replace(":", "-").replace("=", "-").replace(",", "-").replace("/", "-")
+        if arm in arms:
+            raise UserError(f"the arm {text} is named twice")
+        arms[arm] = recipe
+    return Comparison(
+        question=" or ".join(arms) + "?",
+        arms=arms,
+        varies=varies,
+        seeds=(0, 1, 2),
+        metric=metric,
+        margin=margin,
+    )
+
+
+def _asked(metric: str | None, margin: float | None) -> tuple[str, float]:
+    if metric is None or margin is None:
+        lacks = "--metric" if metric is None else "--margin"
+        raise UserError(f"{lacks} is needed: it is part of the question")
+    return metric, margin
+
+
+def _settings(text: str) -> list[str]:
+    """`key=value,key=1,2` as settings: a comma before no `key=` belongs to the value."""
+    found: list[str] = []
+    for part in filter(None, text.split(",")):
+        if "=" in part or not found:
+            found.append(part)
+        else:
+            found[-1] += f",{part}"
+    return found
+
+
+def from_predictions(
+    sources: Sequence[str],
+    *,
+    data: str,
+    split: str,
+    metric: str | None,
+    margin: float | None,
+    size: tuple[int, int] | None,
+) -> Comparison:
+    """A comparison of published models or other programs' predictions, the first the baseline."""
+    metric, margin = _asked(metric, margin)
+    arms: dict[str, Recipe | Predictions] = {}
+    for source in sources:
+        name = Path(source).stem if Path(source).exists() else source
+        if name in arms:
+            raise UserError(f"the arm {name} is named twice")
+        arms[name] = Predictions(source, size=size)
+    return Comparison(
+        question=" or ".join(arms) + "?",
+        arms=arms,
+        varies=frozenset(),
+        seeds=(),
+        metric=metric,
+        margin=margin,
+        data=data,
+        split=split,
+    )
+
+
+def of_command_line(
+    what: Sequence[str],
+    predictions: Sequence[str],
+    *,
+    varies: Sequence[str],
+    metric: str | None,
+    margin: float | None,
+    seeds: int | None,
+    until_decided: int | None,
+    settings: Sequence[str],
+    data: str | None,
+    split: str,
+    size: tuple[int, int] | None,
+) -> Comparison:
+    """The comparison that a command line asks for. Raises UserError."""
+    if predictions:
+        if what or varies or seeds or until_decided or settings:
+            raise UserError("--predictions are fixed arms: no recipes, --varies, --set or --seeds")
+        if data is None:
+            raise UserError("--predictions need the labelled data to be scored on: --data")
+        return from_predictions(
+            predictions, data=data, split=split, metric=metric, margin=margin, size=size
+        )
+    if not what:
+        raise UserError("say what to compare: a name, a Python file, or recipes")
+    if data is not None:
+        raise UserError("--data is for fixed arms; recipes name their data: --set data=…")
+    if len(what) == 1 and is_name(what[0]):
+        return changed(
+            from_name(what[0]),
+            settings=settings,
+            seeds=seeds,
+            until_decided=until_decided,
+            metric=metric,
+            margin=margin,
+            varies=varies,
+        )
+    named = [text for text in what if is_name(text)]
+    if named:
+        raise UserError(f"'{named[0]}' is no recipe; recipes are named study/name")
+    asked = from_recipes(what, metric=metric, margin=margin, varies=frozenset(varies))
+    seeds = 3 if seeds is None and until_decided is None else seeds
+    return changed(asked, settings=settings, seeds=seeds, until_decided=until_decided)
+
+
+def folder_name(what: Sequence[str], predictions: Sequence[str]) -> str:
+    """A folder's name for what is compared."""
+    words = [Path(text).stem if text.endswith(".py") else text for text in [*what, *predictions]]
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(words)).strip("-")
+
+
+def changed(
+    comparison: Comparison,
+    *,
+    settings: Sequence[str] = (),
+    seeds: int | None = None,
+    until_decided: int | None = None,
+    metric: str | None = None,
+    margin: float | None = None,
+    varies: Sequence[str] = (),
+) -> Comparison:
+    """A comparison with what the command line says instead; settings go to every recipe."""
+    if seeds is not None and until_decided is not None:
+        raise UserError("--seeds and --until-decided are two plans; choose one")
+    if settings:
+        arms = {
+            name: recipes.override(arm, settings) if isinstance(arm, Recipe) else arm
+            for name, arm in comparison.arms.items()
+        }
+        comparison = replace(comparison, arms=arms)
+    if seeds is not None:
+        comparison = replace(comparison, seeds=tuple(range(seeds)), until_decided=None)
+    if until_decided is not None:
+        comparison = replace(
+            comparison,
+            seeds=tuple(range(until_decided)),
+            until_decided=Sequential(until_decided),
+        )
+    if metric is not None:
+        comparison = replace(comparison, metric=metric)
+    if margin is not None:
+        comparison = replace(comparison, margin=margin)
+    if varies:
+        comparison = replace(comparison, varies=comparison.varies | frozenset(varies))
+    return comparison

@@ -1,0 +1,83 @@
+"""The folder of an evaluation: scores and what every image contributed, whole or not at all."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from triptych.errors import UserError, WorkFailed
+
+SCORES, ITEMS = "scores.json", "items.parquet"
+OURS = {SCORES, ITEMS, "media"}
+"""What an evaluation's folder may hold; a folder with anything else is not replaced."""
+
+
+def write_files(folder: Path, scores: Mapping[str, Any], items: pa.Table) -> None:
+    """Write scores and items into a new folder and flush both. Raises WorkFailed."""
+    try:
+        pq.write_table(items, folder / ITEMS)
+        text = json.dumps(scores, indent=2, ensure_ascii=False) + "\n"
+        (folder / SCORES).write_text(text, encoding="utf-8")
+        for path in (folder / ITEMS, folder / SCORES):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise WorkFailed(f"{folder}: could not be written ({error.strerror})") from error
+
+
+@contextmanager
+def replaced_folder(out: Path) -> Iterator[Path]:
+    """A new folder to write into, which takes the place of `out` when the block ends well.
+
+    The old content goes as a whole or stays as a whole. Raises UserError where `out` cannot be
+    written or holds anything that is not an evaluation.
+    """
+    out = out.absolute()
+    part, replaced = (
+        out.parent / f"{out.name}{end}" for end in (f".part-{os.getpid()}", ".replaced")
+    )
+    try:
+        if replaced.is_dir() and not out.exists():
+            replaced.rename(out)  # an earlier start was killed between the two renames below
+        if out.exists() and not {path.name for path in out.iterdir()} <= OURS:
+            raise UserError(f"--out {out}: holds something that is not an evaluation; name another")
+        _remove_orphans(out)
+        part.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
+    try:
+        yield part
+        shutil.rmtree(replaced, ignore_errors=True)
+        if out.exists():
+            out.rename(replaced)
+        part.rename(out)
+        shutil.rmtree(replaced, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _remove_orphans(out: Path) -> None:
+    """Remove what evaluations into `out` left behind whose processes were killed."""
+    for orphan in out.parent.glob(f"{glob.escape(out.name)}.part-*"):
+        number = orphan.name.rpartition("-")[2]
+        if number.isdecimal() and not _alive(int(number)):
+            shutil.rmtree(orphan, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

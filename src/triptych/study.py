@@ -1,0 +1,111 @@
+"""A study as the core sees it: how to train, what is scored, what every item contributed.
+
+`compare`, the command line and the report need nothing else of a study, and no study knows them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.errors import UserError
+from triptych.recipe import STUDIES
+from triptych.stopping import StopRequest
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """An arm from outside: what is judged is these predictions, not a way of training."""
+
+    source: str
+    """A published model's name, a folder of label images, or a CSV file of class scores."""
+    weights: Path | None = None
+    """Weights file of a published model, in place of its registered one."""
+    size: tuple[int, int] | None = None
+    """(height, width) to which frames are resized before the model."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """What every item of one evaluation contributed to one metric."""
+
+    keys: tuple[str, ...]
+    groups: tuple[str, ...] | None
+    """The cluster of every item, such as the drive; None where items are independent."""
+    values: NDArray[np.float64]
+    """(N,) where the metric is the mean of the values, else (N, …): counts that `pooled` sums."""
+    pooled: Callable[[NDArray[np.float64]], float] | None = None
+    """The metric from the sum (…) of the counts; None where it is the mean of the values."""
+
+    def score(self, weights: NDArray[np.float64] | None = None) -> float:
+        """The metric over all items, or with each item counted `weights` (N,) times."""
+        if self.pooled is None:
+            return float(np.average(self.values, weights=weights))
+        counts = self.values if weights is None else self.values * _column(weights, self.values)
+        return self.pooled(counts.sum(axis=0))
+
+
+def _column(weights: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return weights.reshape(-1, *[1] * (values.ndim - 1))
+
+
+class Train(Protocol):
+    def __call__(
+        self,
+        recipe: Any,
+        seed: int,
+        out: Path,
+        *,
+        device: str = "auto",
+        stop: StopRequest | None = None,
+        show_progress: bool = True,
+    ) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study's functions."""
+
+    name: str
+    train: Train
+    """Train one recipe with one seed in a run folder, or go on; returns the run's result."""
+    metrics: Mapping[str, bool]
+    """The scores in a result that a comparison may judge → whether higher is better."""
+    run_items: Callable[[Path, str], Items | None]
+    """(run folder, metric) → items of its evaluation; None where the metric has none."""
+    predict_items: Callable[[Predictions, str, str, str, Path], Items]
+    """(fixed predictions, data, split, metric, folder for the evaluation) → items of an arm from
+    outside."""
+    group_unit: str | None = None
+    """What clusters of items are called, in the plural; None where items are independent."""
+
+
+def get(name: str) -> Study:
+    """The study of that name. Raises UserError."""
+    if name not in STUDIES:
+        raise UserError(f"no study '{name}'; there are {', '.join(STUDIES)}")
+    study: Study = importlib.import_module(f"triptych.{name}.study").STUDY
+    return study
+
+
+def describe_result(result: Mapping[str, Any]) -> str:
+    """A run's result as a person wants to read it."""
+    scores = ", ".join(
+        f"{name} {value:.4f}" for name, value in result["scores"].items() if value is not None
+    )
+    lines = [
+        f"{result['recipe']} seed {result['seed']}: {scores} on {result['data']}",
+        f"{result['epochs']} epochs, {result['updates']} updates, {result['samples']} samples, "
+        f"{result['parameters']:,} parameters, {result['times']['seconds']:.0f} s",
+    ]
+    if result["diverged"]:
+        lines.append("the training diverged: its loss became infinite; a smaller lr may help")
+    if "run" in result:
+        lines.append(f"run folder: {result['run']}")
+    return "\n".join(lines)

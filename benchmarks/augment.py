@@ -13,7 +13,8 @@ TrivialAugmentWide, normalising, RandomErasing. Torchvision works on one picture
 and its results are stacked to a batch. Kornia works on the batch, with parameters for each
 picture, but has no TrivialAugmentWide that draws an operation for each: its operations are applied
 one after the other, each with probability 1/14, so a picture gets one on average and not exactly
-one. It works on floats, so nothing is rounded between steps, and its saturation goes through HSV.
+one. It works on floats, so nothing is rounded between steps; its brightness adds instead of
+multiplying, and its saturation goes through HSV.
 """
 
 from __future__ import annotations
@@ -137,15 +138,16 @@ def torchvision_v2(size: int) -> Any:
 
 
 def kornia_batch(size: int) -> Any:
-    one = {"p": 1 / 14}
+    one: dict[str, Any] = {"p": 1 / 14}
+    move = {"resample": "nearest", **one}
     return kornia.AugmentationSequential(
         kornia.RandomResizedCrop((size, size), AREA, (3 / 4, 4 / 3)),
         kornia.RandomHorizontalFlip(),
-        kornia.RandomShear((-45.0, 45.0, 0.0, 0.0), **one),
-        kornia.RandomShear((0.0, 0.0, -45.0, 45.0), **one),
-        kornia.RandomTranslate((-1.0, 1.0), None, **one),
-        kornia.RandomTranslate(None, (-1.0, 1.0), **one),
-        kornia.RandomRotation(135.0, **one),
+        kornia.RandomShear((-45.0, 45.0, 0.0, 0.0), **move),
+        kornia.RandomShear((0.0, 0.0, -45.0, 45.0), **move),
+        kornia.RandomTranslate((-1.0, 1.0), None, **move),
+        kornia.RandomTranslate(None, (-1.0, 1.0), **move),
+        kornia.RandomRotation(135.0, **move),
         kornia.RandomBrightness((0.01, 1.99), **one),
         kornia.RandomSaturation((0.01, 1.99), **one),
         kornia.RandomContrast((0.01, 1.99), **one),

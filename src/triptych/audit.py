@@ -15,6 +15,9 @@ from triptych.errors import UserError
 from triptych.run import read_json
 
 TESTIMONY = "audit.json"
+TELLING = 5
+"""Copies beyond the first of every batch that must be alike before a batch counts as augmented as
+one: where half of all images are flipped and nothing else is done, that is luck 1 time in 32."""
 
 Finding = Literal["fair", "flaw", "differs", "unknown"]
 
@@ -79,21 +82,35 @@ def versions(found: Mapping[str, Any]) -> Line:
     text = f"{batch:.0f} copies of an image became {distinct / found['probes']:.3g} versions"
     if copies:
         text += f"; of {copies:,} repeats in batches {of_copies:,} were distinct"
+    if not found["augmented"]:
+        return Line("augmentation", "fair", "images entered as they are")
     # One version in every batch, although images were changed: the draws were shared. Weak
-    # augmentation (a flip alone) makes few versions, but not one in every batch.
-    flaw = batch > 1 and distinct == found["probes"]
-    return Line("augmentation", "flaw" if flaw else "fair", text)
+    # augmentation (a flip alone) makes few versions, but hardly one in every batch.
+    if batch == 1 or distinct > found["probes"]:
+        return Line("augmentation", "fair", text)
+    if probed - found["probes"] < TELLING:
+        return Line("augmentation", "unknown", f"{text}, too few to tell")
+    return Line("augmentation", "flaw", text)
 
 
 def frozen(found: Mapping[str, Any]) -> Line:
     """Parameters that no update changed, and statistics that no batch did."""
-    names = [*found["entries_never_changed"], *found["buffers_never_changed"]]
     share = found["parameters_never_changed"] / max(found["parameters"], 1)
-    if not names:
-        return Line("frozen", "fair", "every parameter and statistic changed")
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    text = f"{share:.1%} of the parameters never changed ({shown})"
-    return Line("frozen", "flaw" if share else "fair", text)
+    weights, buffers = found["entries_never_changed"], found["buffers_never_changed"]
+    # Other buffers, such as tables of positions, are constants by design.
+    statistics = [name for name in buffers if name.endswith(("running_mean", "running_var"))]
+    parts = []
+    if weights:
+        parts.append(f"{share:.1%} of the parameters never changed ({_few(weights)})")
+    if statistics:
+        parts.append(f"{len(statistics)} statistics never changed ({_few(statistics)})")
+    if parts:
+        return Line("frozen", "flaw", "; ".join(parts))
+    return Line("frozen", "fair", "every parameter and statistic changed")
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def copies(found: Mapping[str, Any]) -> list[Line]:
@@ -160,18 +177,20 @@ def _each(about: str, known: Mapping[str, Sequence[dict[str, Any]]], look: Any) 
     worst = {}
     for name, found in known.items():
         lines = [look(each) for each in found]
-        worst[name] = next((line for line in lines if line.finding == "flaw"), lines[0])
+        worst[name] = min(lines, key=lambda line: ("flaw", "unknown", "fair").index(line.finding))
     flawed = [name for name, line in worst.items() if line.finding == "flaw"]
     if flawed:
         text = "; ".join(f"{name}: {worst[name].text}" for name in flawed)
         if len(flawed) == len(worst):
             text += " (all arms)"
         return Line(about, "flaw", text)
+    unknown = any(line.finding == "unknown" for line in worst.values())
+    finding: Finding = "unknown" if unknown else "fair"
     texts = {line.text for line in worst.values()}
     if len(texts) == 1:
-        return Line(about, "fair", f"alike: {texts.pop()}")
+        return Line(about, finding, f"alike: {texts.pop()}")
     text = "; ".join(f"{name}: {line.text}" for name, line in worst.items())
-    return Line(about, "fair", text)
+    return Line(about, finding, text)
 
 
 def _alike(about: str, known: Mapping[str, Sequence[dict[str, Any]]], measure: Any) -> Line:

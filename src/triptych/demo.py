@@ -1,16 +1,24 @@
-"""The embedded default, end to end: train on procedural streets, label a clip beside the truth."""
+"""The embedded default, end to end: train, label a clip beside the truth, compare two models."""
 
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from triptych import recipe as recipes
+from triptych.classify.sheet import augmentation_sheet
+from triptych.compare import Comparison
+from triptych.compare.describe import describe
+from triptych.compare.run import compare
 from triptych.data.classes import CITYSCAPES
 from triptych.data.labelled import Image
+from triptych.data.open_images import open_images
 from triptych.data.streets import scene
 from triptych.progress import bar
 from triptych.run import write_json
@@ -37,15 +45,15 @@ def demo(out: Path, *, seed: int = 0, device: str = "auto") -> dict[str, Any]:
     recipe = recipes.get("segment/tiny")
     assert isinstance(recipe, SegmentRecipe)
     run = out / "segment-tiny" / f"seed-{seed}"
-    _say(f"1/3  train {recipe.name}: a small network, from scratch, on procedural streets")
+    _say(f"1/5  train {recipe.name}: a small network, from scratch, on procedural streets")
     result = train(recipe, seed, run, device=device)
     baseline = commonest_class(run / "evaluations" / "streets-val" / "items.parquet")
 
     folder = out / f"clip-{seed}"
-    _say("2/3  draw a clip of a street that it never saw, with exact labels")
+    _say("2/5  draw a clip of a street that it never saw, with exact labels")
     clip, truth = draw_clip(folder, CLIP_SEED + seed)
 
-    _say("3/3  label the clip, beside the truth")
+    _say("3/5  label the clip, beside the truth")
     trained = open_labeller(str(run), size=(96, 192), device=device, name="segment/tiny")
     labelled = folder / "labelled"
     summary = predict(
@@ -54,6 +62,13 @@ def demo(out: Path, *, seed: int = 0, device: str = "auto") -> dict[str, Any]:
         labelled,
         PredictOptions(),
     )
+    _say("4/5  compare a convolution with a transformer, three seeds each, on street objects")
+    question = tiny_comparison()
+    verdict = compare(question, out / "convolution-or-transformer", device=device)
+    _say("5/5  show what the augmentation does to pictures")
+    sheet = out / "augmentation.png"
+    pictures = open_images(question.arms["convolution"].data, "train").pixels[:6]  # type: ignore[union-attr]
+    augmentation_sheet(torch.from_numpy(pictures), sheet, seed)
     record = {
         "scores": result["scores"],
         "commonest_class": baseline,
@@ -63,10 +78,27 @@ def demo(out: Path, *, seed: int = 0, device: str = "auto") -> dict[str, Any]:
             "video": str(labelled / clip.name),
             "differences": str(labelled / "disagreement"),
             "run": str(run),
+            "comparison": str(out / "convolution-or-transformer"),
+            "augmentation": str(sheet),
         },
+        "comparison": {key: verdict[key] for key in ("arms", "pairs", "audit")},
     }
     write_json(out / "summary.json", record)
-    return record | {"text": _text(record)}
+    return record | {"text": _text(record) + "\n" + _verdict_text(verdict)}
+
+
+def tiny_comparison() -> Comparison:
+    """A convolutional network and a transformer of 31 thousand parameters each, 3 seeds each."""
+    convolution = recipes.get("classify/tiny")
+    transformer = recipes.override(convolution, ["model=vit-tiny"])
+    return Comparison(
+        question="Convolution or transformer, at 31 thousand parameters, on street objects?",
+        arms={"convolution": convolution, "transformer": transformer},
+        varies=frozenset({"model"}),
+        seeds=(0, 1, 2),
+        metric="top1",
+        margin=0.02,
+    )
 
 
 def draw_clip(folder: Path, seed: int) -> tuple[Path, Path]:
@@ -92,6 +124,11 @@ def draw_clip(folder: Path, seed: int) -> tuple[Path, Path]:
     return clip, truth
 
 
+def _verdict_text(verdict: dict[str, Any]) -> str:
+    """The comparison, indented under a line of its own."""
+    return "The comparison:\n" + textwrap.indent(describe(verdict), "    ")
+
+
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -111,10 +148,16 @@ Open these:
         where the two differ most
     {files["run"]}
         the run: recipe, metrics, checkpoints, scores
+    {files["augmentation"]}
+        what the augmentation of the classifiers does to pictures
+    {files["comparison"]}
+        a controlled comparison: plan, runs, verdict
 
 Next, on data of your own:
     triptych predict drive.mp4 --model espnetv2-s2.0 --model espnetv2-s0.5 --out labelled
     triptych predict drive.mp4 --model {files["run"]} --out labelled
     triptych evaluate --model espnetv2-s2.0 --data camvid:DIR --size 640x480
     triptych train segment/tiny --set data=camvid:DIR --set val_data=none --set epochs=30
+    triptych compare classify/small classify/small-vit --varies model --metric top1 \
+--margin 0.01 --set data=cifar100:DIR
 """

@@ -15,16 +15,21 @@ from triptych.data.open_images import open_images
 from triptych.errors import UserError
 from triptych.study import Items, Predictions
 
+MEASURED = ("top1", "top5", "loss")
+LEAST = 1e-45
+"""What a probability of 0 counts as: about the smallest that float32 can hold, so that ranks below
+the first survive, however sure a model is."""
+
 
 def predict_items(arm: Predictions, data: str, split: str, metric: str, folder: Path) -> Items:
     """Score a CSV file of class scores on one split; the evaluation is kept in `folder`."""
+    if metric not in MEASURED:
+        raise UserError(f"--metric {metric}: predictions have {', '.join(MEASURED)}")
     images = open_images(data, split)
     scores = read_scores(Path(arm.source), images)
     about = {"model": arm.source, "data": images.name, "split": split}
     table = items_table(torch.from_numpy(scores), images)
     write_evaluation(folder, table, about)
-    if metric not in table.column_names:
-        raise UserError(f"--metric {metric}: predictions have top1, top5, loss")
     return Items(images.keys, None, table[metric].to_numpy())
 
 
@@ -36,7 +41,7 @@ def read_scores(file: Path, images: LabelledImages) -> NDArray[np.float32]:
     theirs. Raises UserError naming the file and the line for anything else.
     """
     try:
-        with file.open(newline="", encoding="utf-8") as stream:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.reader(stream))
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}") from None
@@ -53,10 +58,13 @@ def read_scores(file: Path, images: LabelledImages) -> NDArray[np.float32]:
     found: dict[str, list[float]] = {}
     for number, row in enumerate(rows[1:], start=2):
         try:
-            found[row[0]] = [float(row[index]) for index in order]
-        except (IndexError, ValueError):
-            raise UserError(f"{file}, line {number}: a key and {len(order)} numbers") from None
-        if not np.isfinite(found[row[0]]).all():
+            key, *_ = row if len(row) == len(rows[0]) else []
+            found[key] = [float(row[index]) for index in order]
+        except ValueError:
+            raise UserError(
+                f"{file}, line {number}: must be a key and {len(order)} numbers"
+            ) from None
+        if not np.isfinite(found[key]).all():
             raise UserError(f"{file}, line {number}: a score is not finite")
     if len(found) < len(rows) - 1:
         raise UserError(f"{file} has an image twice")
@@ -65,5 +73,5 @@ def read_scores(file: Path, images: LabelledImages) -> NDArray[np.float32]:
         raise UserError(f"{file} has no scores for {lost[0]} ({len(lost)} images in all)")
     scores = np.array([found[key] for key in images.keys], np.float64)
     if (scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3):
-        scores = np.log(np.maximum(scores, 1e-12))
+        scores = np.log(np.maximum(scores, LEAST))
     return scores.astype(np.float32)

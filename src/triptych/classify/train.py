@@ -79,11 +79,12 @@ def train(
     place = pick_device(device)
     splits = open_splits(recipe)
     fingerprint = {name: split.fingerprint() for name, split in splits.items()}
+    # Before the folder is made: a model's name or size that will not do leaves nothing behind.
+    state, data = start(recipe, seed, splits["train"], place)
     with Run.open(out, recipe, seed, fingerprint, runtime_record(device_name(place))) as run:
         if (done := read_result(out)) is not None:
             return done
         write_json(out / CLASSES, {"names": list(splits["train"].classes)})
-        state, data = start(recipe, seed, splits["train"], place)
         val = torch.from_numpy(splits["val"].pixels).to(place)
         run.restore(state)
         total = recipe.epochs * steps_per_epoch(len(data.images), recipe.batch_size)
@@ -204,15 +205,14 @@ def open_splits(recipe: ClassifyRecipe) -> dict[str, LabelledImages]:
         )
         for name in ("train", "val", "test")
     }
-    if recipe.train_images is not None:
-        whole = splits["train"]
-        if recipe.train_images > len(whole):
-            raise UserError(
-                f"train_images is {recipe.train_images}, but {recipe.data} has {len(whole)} "
-                "images to train on"
-            )
-        order = torch.randperm(len(whole), generator=stream(recipe.split_seed, "train images"))
-        splits["train"] = whole.take(order[: recipe.train_images].numpy())
+    for name, count in (("train", recipe.train_images), ("test", recipe.test_images)):
+        if count is None:
+            continue
+        whole = splits[name]
+        if count > len(whole):
+            raise UserError(f"{name}_images is {count}, but {recipe.data} has {len(whole)}")
+        order = torch.randperm(len(whole), generator=stream(recipe.split_seed, f"{name} images"))
+        splits[name] = whole.take(order[:count].numpy())
     return splits
 
 
@@ -279,6 +279,8 @@ def finish(
         logits = logits_of(
             evaluated(state), images, title=f"{split.name} {name}", progress=show_progress
         )
+        # The last update alone may have broken the weights, after its loss was finite.
+        state.diverged |= not bool(logits.isfinite().all())
         about = {"model": recipe.model, "data": split.name, "split": name}
         folder = run.folder / "evaluations" / f"{split.name}-{name}"
         found[name] = write_evaluation(folder, items_table(logits, split), about)

@@ -50,12 +50,14 @@ class Comparison:
     @property
     def study(self) -> str:
         """The study of the recipes; fixed predictions alone are judged by `segment` or `classify`,
-        whichever the data belongs to."""
+        whichever the data belongs to. A folder may belong to both; class scores are a CSV file."""
         for arm in self.arms.values():
             if isinstance(arm, Recipe):
                 return arm.study
         kind = (self.data or "").partition(":")[0]
-        return "classify" if kind in ("cifar100", "objects") else "segment"
+        sources = [arm.source for arm in self.arms.values() if isinstance(arm, Predictions)]
+        scores = all(source.lower().endswith(".csv") for source in sources)
+        return "classify" if kind in ("cifar100", "objects") or scores else "segment"
 
     @property
     def fixed(self) -> bool:
@@ -145,8 +147,15 @@ def _check_seeds(comparison: Comparison) -> None:
         raise UserError("a comparison of recipes needs at least one seed")
     if len(set(comparison.seeds)) != len(comparison.seeds):
         raise UserError(f"a seed stands twice in {list(comparison.seeds)}")
-    if comparison.until_decided and comparison.until_decided.n_max < 3:
+    if comparison.until_decided is None:
+        return
+    n_max = comparison.until_decided.n_max
+    if n_max < 3:
         raise UserError("--until-decided needs at least 3 seeds: fewer give no verdict")
+    if len(comparison.seeds) != n_max:
+        raise UserError(f"{len(comparison.seeds)} seeds for a plan of at most {n_max}: name n_max")
+    if comparison.paired:
+        raise UserError("a paired comparison needs a fixed number of seeds, not --until-decided")
 
 
 def _check_controlled(comparison: Comparison) -> None:
@@ -155,7 +164,6 @@ def _check_controlled(comparison: Comparison) -> None:
     known = {f.name for recipe in recipes.values() for f in dataclasses.fields(recipe)}
     for name in sorted(comparison.varies - known):
         raise UserError(f"--varies {name}: the recipes have no such field")
-    seen: set[str] = set()
     for name, recipe in recipes.items():
         if recipe.study != comparison.study:
             raise UserError(f"{name} is of the study {recipe.study}, {first} of {comparison.study}")
@@ -167,7 +175,6 @@ def _check_controlled(comparison: Comparison) -> None:
                 f"{name} differs from {first} in {text}, which is not declared; "
                 f"add --varies {' --varies '.join(undeclared)} or make them equal"
             )
-        seen |= set(found)
     names = list(recipes)
     for index, name in enumerate(names):
         for other in names[:index]:

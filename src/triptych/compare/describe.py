@@ -23,11 +23,15 @@ def _lines(verdict: Mapping[str, Any]) -> list[str]:
         lines += [f"  {name:<24} {arm['score']:.4f}" for name, arm in verdict["arms"].items()]
     else:
         lines += [_arm(name, arm) for name, arm in verdict["arms"].items()]
+        # Once a sequential plan is decided, the seeds that it did not run are not missing.
+        settled = plan["kind"] == "sequential" and all(
+            pair["verdict"] != "undecided" for pair in verdict["pairs"]
+        )
         lines += [
             f"  {name} seed {seed}: {state}"
             for name, arm in verdict["arms"].items()
             for seed, state in arm["states"].items()
-            if state != "done"
+            if state != "done" and not (settled and state == "missing")
         ]
     lines.append("")
     for pair in verdict["pairs"]:
@@ -110,7 +114,8 @@ def _fixed_pair(pair: Mapping[str, Any]) -> list[str]:
     if pair["interval"]:
         seen = pair["interval"]
         lines.append(
-            f"    [{seen['low']:+.4f}, {seen['high']:+.4f}] at {seen['level']:.0%}; {seen['method']}"
+            f"    [{seen['low']:+.4f}, {seen['high']:+.4f}] at {seen['level']:.0%}; "
+            f"{seen['method']}"
         )
     for group, difference in (pair["by_group"] or {}).items():
         lines.append(f"    {group}: {difference:+.4f}")

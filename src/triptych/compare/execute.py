@@ -14,6 +14,7 @@ from triptych.compare.folder import cell, cell_state, failure
 from triptych.errors import InUse, Stopped, TriptychError, UserError, WorkFailed
 from triptych.recipe import Recipe
 from triptych.run import write_json
+from triptych.stats.verdicts import FEWEST_SEEDS
 from triptych.stopping import StopRequest
 from triptych.study import Study
 
@@ -33,16 +34,19 @@ def run_cells(
 ) -> None:
     """Train every cell that has no result, all arms of a seed before the next seed.
 
-    `decided(n)` is asked whenever the first n seeds of all arms are complete; True ends the work.
-    A cell that fails is recorded beside its folder and the others go on. Raises Stopped where `stop`
-    asks for it or other processes still work at cells, UserError for a wrong request, and
+    `decided(n)` is asked before each seed, with how many come before it; True ends the work. Under
+    a sequential plan no seed is begun while an earlier one that could decide is not complete.
+    A cell that fails is recorded beside its folder and the others go on. Raises Stopped where
+    `stop` asks for it or other processes still work at cells, UserError for a wrong request, and
     WorkFailed, after all others, where cells failed.
     """
     stop = stop or StopRequest()
     elsewhere, failed = 0, 0
     for complete, seed in enumerate(seeds):
-        if not elsewhere and not failed and decided(complete):
+        if decided(complete):
             return
+        if comparison.until_decided and complete >= FEWEST_SEEDS and (elsewhere or failed):
+            break
         for arm, recipe in comparison.recipes():
             if cell_state(folder, arm, seed)["state"] == "done":
                 continue
@@ -90,7 +94,7 @@ def _train(
     except Exception as error:
         text = " ".join(str(error).split()) or "no message"
         reason = text if isinstance(error, TriptychError) else f"{type(error).__name__}: {text}"
-        if place.parent.is_dir():
-            write_json(failure(folder, arm, seed), {"error": reason})
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_json(failure(folder, arm, seed), {"error": reason})
         raise WorkFailed(reason) from error
     failure(folder, arm, seed).unlink(missing_ok=True)

@@ -33,42 +33,71 @@ def failure(folder: Path, arm: str, seed: int) -> Path:
     return folder / arm / f"seed-{seed}.failed.json"
 
 
-def open_folder(folder: Path, comparison: Comparison) -> tuple[int, ...]:
-    """Write the plan into a new folder, or check that it is this comparison's; returns all seeds.
+Seeds = tuple[int, ...]
 
-    More seeds than a fixed plan had are an extension. Raises UserError where the folder belongs
-    to another comparison (the first thing that differs is named) or holds something else.
+
+def open_folder(folder: Path, comparison: Comparison) -> tuple[Seeds, Seeds]:
+    """Write the plan into a new folder, or check that it is this comparison's.
+
+    Returns the plan's seeds, and all seeds: more than a fixed plan had are an extension, which
+    stays. Raises UserError where the folder belongs to another comparison (the first thing that
+    differs is named) or holds something else.
     """
-    ours: dict[str, Any] = json.loads(json.dumps(comparison.record(), default=str))
-    file = folder / PLAN
-    if not file.exists():
+    ours, theirs = _record(comparison), _plan(folder)
+    if theirs is None or (not _begun(folder, theirs) and _but_data(theirs) == _but_data(ours)):
+        # Where no cell has begun, a wrong data folder or split can still be mended.
         make_folder(folder)
+        write_json(folder / PLAN, ours)
+    planned, seeds = look_into(folder, comparison)
+    if extended := seeds[len(planned) :]:
+        write_json(folder / EXTENSION, {"seeds": list(extended)})
+    return planned, seeds
+
+
+def look_into(folder: Path, comparison: Comparison) -> tuple[Seeds, Seeds]:
+    """As `open_folder`, and nothing is written; a folder that is not there is an empty one."""
+    theirs = _plan(folder)
+    if theirs is None:
+        return comparison.seeds, comparison.seeds
+    _refuse_another(folder, theirs, _record(comparison))
+    planned = tuple(theirs["seeds"])
+    file = folder / EXTENSION
+    extended = tuple(read_json(file)["seeds"]) if file.exists() else ()
+    more = tuple(seed for seed in comparison.seeds if seed not in planned + extended)
+    return planned, planned + extended + more
+
+
+def _record(comparison: Comparison) -> dict[str, Any]:
+    """The plan as its file gives it back."""
+    plan: dict[str, Any] = json.loads(json.dumps(comparison.record(), default=str))
+    return plan
+
+
+def _plan(folder: Path) -> dict[str, Any] | None:
+    """The plan that lies in a folder; None where it is empty. Raises UserError for strangers."""
+    if is_comparison(folder):
+        return read_json(folder / PLAN)
+    if folder.is_dir():
         strangers = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         if strangers:
             raise UserError(
                 f"{folder} is no comparison and not empty (it holds {strangers[0]}); "
                 "choose another --out"
             )
-        write_json(file, ours)
-    theirs = read_json(file)
-    planned = tuple(theirs.get("seeds", ()))
-    _refuse_another(folder, theirs, ours)
-    extended = _extension(folder)
-    more = tuple(seed for seed in comparison.seeds if seed not in planned + extended)
-    if more:
-        extended += more
-        write_json(folder / EXTENSION, {"seeds": list(extended)})
-    return planned + extended
+    return None
 
 
-def planned_seeds(folder: Path) -> tuple[int, ...]:
-    """The seeds of the plan, without any extension."""
-    return tuple(read_json(folder / PLAN)["seeds"])
+def _begun(folder: Path, plan: dict[str, Any]) -> bool:
+    return any((folder / arm).exists() for arm in plan.get("arms", ()))
 
 
-def _extension(folder: Path) -> tuple[int, ...]:
-    file = folder / EXTENSION
-    return tuple(read_json(file)["seeds"]) if file.exists() else ()
+def _but_data(plan: dict[str, Any]) -> dict[str, Any]:
+    """A plan without where its data lies."""
+    arms = {
+        name: {key: value for key, value in arm.items() if key not in ("data", "val_data")}
+        for name, arm in plan.get("arms", {}).items()
+    }
+    return plan | {"arms": arms, "data": None, "split": None}
 
 
 def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
@@ -91,8 +120,8 @@ def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) 
 
 def _first_difference(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, Any, Any]:
     """Where two sets of arms differ first: what, there, here."""
-    if list(old) != list(new):
-        return "arms", ", ".join(old), ", ".join(new)
+    if set(old) != set(new):  # in the file they are sorted
+        return "arms", ", ".join(old), ", ".join(sorted(new))
     for name, arm in new.items():
         for field, value in arm.items():
             if old[name].get(field) != value:

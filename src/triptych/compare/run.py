@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from triptych.audit import Line, audit_comparison, testimony
 from triptych.compare.comparison import Comparison, check
 from triptych.compare.execute import run_cells
 from triptych.compare.fixed import fixed_verdict
-from triptych.compare.folder import VERDICT, cell, open_folder, planned_seeds
+from triptych.compare.folder import VERDICT, Seeds, cell, look_into, open_folder
 from triptych.compare.verdict import decided, verdict_of
-from triptych.errors import Stopped, WorkFailed
-from triptych.run import write_json
+from triptych.errors import Stopped, UserError, WorkFailed
+from triptych.run import read_json, write_json
 from triptych.stopping import StopRequest
 from triptych.study import Study
 
@@ -33,7 +34,8 @@ def compare(
     """
     study = studies.get(comparison.study)
     check(comparison, dict(study.metrics))
-    seeds = open_folder(out, comparison)
+    planned, seeds = open_folder(out, comparison)
+    comparison = replace(comparison, seeds=seeds)
     if comparison.fixed:
         return write_verdict(out, fixed_verdict(out, comparison, study, show_progress))
     try:
@@ -48,23 +50,25 @@ def compare(
             show_progress=show_progress,
         )
     except (Stopped, WorkFailed):
-        write_verdict(out, _verdict(out, comparison, study))
+        write_verdict(out, _verdict(out, comparison, study, planned))
         raise
-    return write_verdict(out, _verdict(out, comparison, study))
+    return write_verdict(out, _verdict(out, comparison, study, planned))
 
 
 def status(comparison: Comparison, out: Path) -> dict[str, Any]:
-    """What the folder says so far; nothing is run and nothing written but the plan."""
+    """What the folder says so far; nothing is run and nothing written. Raises UserError."""
     study = studies.get(comparison.study)
     check(comparison, dict(study.metrics))
-    open_folder(out, comparison)
+    planned, seeds = look_into(out, comparison)
     if comparison.fixed:
-        return fixed_verdict(out, comparison, study, False)
-    return _verdict(out, comparison, study)
+        if not (out / VERDICT).exists():
+            raise UserError(f"{out} has no verdict yet; run it without --status")
+        return read_json(out / VERDICT)
+    return _verdict(out, replace(comparison, seeds=seeds), study, planned)
 
 
-def _verdict(out: Path, comparison: Comparison, study: Study) -> dict[str, Any]:
-    record = verdict_of(out, comparison, study, planned_seeds(out))
+def _verdict(out: Path, comparison: Comparison, study: Study, planned: Seeds) -> dict[str, Any]:
+    record = verdict_of(out, comparison, study, planned)
     lines = audit_arms(out, comparison)
     return record | {"audit": [line.as_dict() for line in lines]}
 

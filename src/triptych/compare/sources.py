@@ -17,6 +17,7 @@ from triptych.recipe import Recipe
 from triptych.study import Predictions
 
 FOLDER = "comparisons"
+DATA_OF_RECIPES = "--data is for fixed arms; recipes name their data: --set data=…"
 MADE_BY = "comparison"
 """The function of a comparison's file that returns it."""
 
@@ -44,7 +45,7 @@ def from_name(name: str) -> Comparison:
         made = getattr(module, MADE_BY)()
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())
         raise UserError(
             f"{file} does not make a comparison: {type(error).__name__}: {text}"
@@ -71,7 +72,7 @@ def from_recipes(
         arm = name.partition("/")[2] if not settings else text.partition("/")[2]
         arm = arm.replace(":", "-").replace("=", "-").replace(",", "-").replace("/", "-")
         if arm in arms:
-            raise UserError(f"the arm {text} is named twice")
+            raise UserError(f"two arms are called {arm}: {text} is one of them")
         arms[arm] = recipe
     return Comparison(
         question=" or ".join(arms) + "?",
@@ -115,6 +116,7 @@ def from_predictions(
     arms: dict[str, Recipe | Predictions] = {}
     for source in sources:
         name = Path(source).stem if Path(source).exists() else source
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or "arm"
         if name in arms:
             raise UserError(f"the arm {name} is named twice")
         arms[name] = Predictions(source, size=size)
@@ -155,11 +157,11 @@ def of_command_line(
         )
     if not what:
         raise UserError("say what to compare: a name, a Python file, or recipes")
-    if data is not None:
-        raise UserError("--data is for fixed arms; recipes name their data: --set data=…")
+    if size is not None:
+        raise UserError("--size is for --predictions; a recipe's fields are changed by --set")
     if len(what) == 1 and is_name(what[0]):
         return changed(
-            from_name(what[0]),
+            _on_data(from_name(what[0]), data),
             settings=settings,
             seeds=seeds,
             until_decided=until_decided,
@@ -167,12 +169,22 @@ def of_command_line(
             margin=margin,
             varies=varies,
         )
+    if data is not None:
+        raise UserError(DATA_OF_RECIPES)
     named = [text for text in what if is_name(text)]
     if named:
         raise UserError(f"'{named[0]}' is no recipe; recipes are named study/name")
     asked = from_recipes(what, metric=metric, margin=margin, varies=frozenset(varies))
     seeds = 3 if seeds is None and until_decided is None else seeds
     return changed(asked, settings=settings, seeds=seeds, until_decided=until_decided)
+
+
+def _on_data(comparison: Comparison, data: str | None) -> Comparison:
+    if data is None:
+        return comparison
+    if not comparison.fixed:
+        raise UserError(DATA_OF_RECIPES)
+    return replace(comparison, data=data)
 
 
 def folder_name(what: Sequence[str], predictions: Sequence[str]) -> str:
@@ -192,6 +204,8 @@ def changed(
     varies: Sequence[str] = (),
 ) -> Comparison:
     """A comparison with what the command line says instead; settings go to every recipe."""
+    if comparison.fixed and (settings or seeds or until_decided or varies):
+        raise UserError("its arms are fixed predictions: no --set, --seeds or --varies")
     if seeds is not None and until_decided is not None:
         raise UserError("--seeds and --until-decided are two plans; choose one")
     if settings:

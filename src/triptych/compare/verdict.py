@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ def verdict_of(
 ) -> dict[str, Any]:
     """What the cells say so far.
 
-    `planned` are the seeds of the first plan; where the comparison has more by now, it keeps its
-    first verdict, and what all seeds say together stands beside it as exploratory.
+    `planned` are the seeds of the first plan, `comparison.seeds` all that the folder has by now;
+    where they are more, it keeps its first verdict, and what all seeds say together stands beside
+    it as exploratory.
     """
     seeds = comparison.seeds
     cells = {
@@ -35,7 +37,7 @@ def verdict_of(
         "metric": comparison.metric,
         "higher_is_better": study.metrics[comparison.metric],
         "margin": comparison.margin,
-        "plan": comparison.record()["plan"] | {"seeds": list(planned)},
+        "plan": replace(comparison, seeds=planned).record()["plan"] | {"seeds": list(planned)},
         "data": _data(cells),
         "arms": {name: _arm(of, comparison.metric) for name, of in cells.items()},
         "pairs": _pairs(folder, comparison, study, cells, planned),
@@ -111,6 +113,8 @@ def _pairs(
     cells: dict[str, dict[int, dict[str, Any]]],
     seeds: tuple[int, ...],
 ) -> list[dict[str, Any]]:
+    if comparison.until_decided:
+        seeds = seeds[: _leading(cells, seeds)]
     judgements = judge(comparison, study, cells, seeds)
     recipes = dict(comparison.recipes())
     found = []
@@ -136,29 +140,42 @@ def judge(
     cells: dict[str, dict[int, dict[str, Any]]],
     seeds: tuple[int, ...],
 ) -> list[stats.Judgement]:
-    """The verdict on every declared pair from the given seeds.
+    """The verdict on every declared pair from the given seeds, undecided where a cell lacks.
 
-    Under the sequential plan only the seeds count that all arms have, from the first on.
+    A plan has one look at all of its seeds: a verdict from the part that is complete, followed by
+    another from all, would be two looks. Under the sequential plan `seeds` are those so far.
     """
-    if comparison.until_decided:
-        seeds = seeds[: _leading(cells, seeds)]
 
     def of(name: str) -> tuple[list[float], int]:
         results = [cells[name][seed]["result"] for seed in complete(cells[name], seeds)]
         scores = [result["scores"][comparison.metric] for result in results]
         return scores, sum(result["diverged"] for result in results)
 
-    comparands = []
+    comparands, lacking = [], {}
     for arm, baseline in comparison.judged():
         (a, diverged_a), (b, diverged_b) = of(arm), of(baseline)
+        if not seeds or min(len(a), len(b)) < len(seeds):
+            lacking[arm, baseline] = _lacking(comparison, seeds, len(a), len(b))
+            # Not looked at; Holm counts the pair all the same.
+            a, b, diverged_a, diverged_b = [0.0], [0.0], 0, 0
         comparands.append(stats.Comparand(arm, baseline, a, b, diverged_a, diverged_b))
     higher = study.metrics[comparison.metric]
     if comparison.until_decided:
         n_max = comparison.until_decided.n_max
-        return stats.judge_sequential(comparands, comparison.margin, n_max, higher_is_better=higher)
-    return stats.judge(
-        comparands, comparison.margin, paired=comparison.paired, higher_is_better=higher
-    )
+        found = stats.judge_sequential(
+            comparands, comparison.margin, n_max, higher_is_better=higher
+        )
+    else:
+        found = stats.judge(
+            comparands, comparison.margin, paired=comparison.paired, higher_is_better=higher
+        )
+    return [replace(j, reason=lacking.get((j.arm, j.baseline), j.reason)) for j in found]
+
+
+def _lacking(comparison: Comparison, seeds: tuple[int, ...], a: int, b: int) -> str:
+    if comparison.until_decided:
+        return "no seed is complete in all arms yet"
+    return f"not complete: {a} and {b} of {len(seeds)} seeds"
 
 
 def _leading(cells: dict[str, dict[int, dict[str, Any]]], seeds: tuple[int, ...]) -> int:
@@ -178,6 +195,7 @@ def decided(folder: Path, comparison: Comparison, study: Study, count: int) -> b
         name: {seed: cell_state(folder, name, seed) for seed in seeds}
         for name, _ in comparison.recipes()
     }
+    seeds = seeds[: _leading(cells, seeds)]
     return all(j.verdict != "undecided" for j in judge(comparison, study, cells, seeds))
 
 
@@ -190,13 +208,12 @@ def _new_items(
     arm: str,
     baseline: str,
 ) -> dict[str, Any] | None:
-    """Whether the difference holds on new items; None below 3 equal numbers of seeds."""
-    both = [s for s in complete(cells[arm], seeds) if s in complete(cells[baseline], seeds)]
-    if len(both) < 3:
+    """Whether the difference holds on new items; None below 3 seeds or where a cell lacks."""
+    if len(seeds) < 3 or any(len(complete(cells[x], seeds)) < len(seeds) for x in (arm, baseline)):
         return None
     runs: list[list[Items]] = []
     for name in (arm, baseline):
-        items = [study.run_items(cell(folder, name, s), comparison.metric) for s in both]
+        items = [study.run_items(cell(folder, name, s), comparison.metric) for s in seeds]
         present = [each for each in items if each is not None]
         if len(present) < len(items):
             return None

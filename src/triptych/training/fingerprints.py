@@ -7,7 +7,9 @@ import functools
 import torch
 from torch import Tensor, nn
 
-_LANES = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+_LANES = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int32}
+"""As what bytes are multiplied, by the size of an element. Never 64 bits at once: modulo 2^64 a
+sign bit would count the same in every place."""
 
 
 @functools.lru_cache(maxsize=8)

@@ -61,7 +61,8 @@ class Witness:
         notes["updates"] += 1
         notes["input"] = [*map(int, inputs.shape[1:]), str(inputs.dtype).removeprefix("torch.")]
         groups = optimiser.param_groups
-        self.note(lr=float(groups[0]["lr"]))
+        for group in groups:
+            self.note(lr=float(group["lr"]))
         self.note(weight_decay=max(float(g.get("weight_decay", 0.0)) for g in groups))
         drops = [float(getattr(m, "drop_prob", 0.0) or 0.0) for m in model.modules()]
         self.note(drop_path=max(drops))

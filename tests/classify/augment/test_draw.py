@@ -11,8 +11,15 @@ from scipy import stats
 from torch import Tensor
 from torchvision.transforms import RandomErasing, RandomResizedCrop, TrivialAugmentWide, autoaugment
 
-from triptych.classify.augment import MAGNITUDES, OPERATIONS, Augmentation, Parameters, draw
-from triptych.classify.augment.trivial import SIGNED
+from triptych.classify.augment import (
+    BINS,
+    MAGNITUDES,
+    OPERATIONS,
+    SIGNED,
+    Augmentation,
+    Parameters,
+    draw,
+)
 
 LEAST_P = 1e-3
 """Seeds are fixed, so a test passes always or never; what is wrong by a tenth falls far below."""
@@ -45,7 +52,7 @@ def as_rows(boxes: Tensor) -> list[tuple[int, ...]]:
         (64, 64, 0.9),
         (96, 30, 0.6),  # too narrow: most tries fail, many fall back to the central box
         (20, 90, 0.95),  # no try fits
-        (5, 6, 0.01),  # sides may round to 0
+        (3, 4, 0.01),  # sides may round to 0
     ],
 )
 def test_crops(height: int, width: int, least: float) -> None:
@@ -63,7 +70,8 @@ def test_crops(height: int, width: int, least: float) -> None:
     assert same_frequencies(as_rows(ours), as_rows(theirs)) > LEAST_P
     assert (ours[:, 0] + ours[:, 2]).max() <= height
     assert (ours[:, 1] + ours[:, 3]).max() <= width
-    assert ours.min() >= 0
+    assert ours[:, :2].min() >= 0
+    assert ours[:, 2:].min() >= 1
 
 
 @pytest.mark.parametrize("size", [2, 5, 32, 64])
@@ -136,6 +144,14 @@ def test_probabilities(probability: float) -> None:
     for happened in (found.flips, found.erased[:, 2] > 0):
         count = int(happened.sum())
         assert stats.binomtest(count, 20_000, probability).pvalue > LEAST_P
+
+
+def test_levels_and_signs_are_uniform() -> None:
+    found = drawn(20_000, 32, 32, Augmentation(32, 0.5))
+    assert stats.binomtest(int(found.negative.sum()), 20_000, 0.5).pvalue > LEAST_P
+    assert stats.chisquare(found.bins.bincount(minlength=BINS)).pvalue > LEAST_P
+    counts = found.operations.bincount(minlength=len(OPERATIONS))
+    assert stats.chisquare(counts).pvalue > LEAST_P
 
 
 def test_without_trivial_nothing_but_identity() -> None:

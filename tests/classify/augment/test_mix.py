@@ -20,7 +20,7 @@ def images(count: int = len(LABELS)) -> Tensor:
 
 def drawn(count: int, **options: float) -> list[Mixture]:
     generator = torch.Generator().manual_seed(0)
-    return [draw_mixture(32, 32, generator, **options) for _ in range(count)]
+    return [draw_mixture(9, 12, generator, **options) for _ in range(count)]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.75, 1.0])
@@ -79,12 +79,12 @@ def test_cutmix_boxes_are_timms_and_correct_the_share() -> None:
     for mixture in ours:
         assert mixture.box is not None
         top, left, tall, wide = mixture.box
-        assert 0 <= top <= top + tall <= 32
-        assert 0 <= left <= left + wide <= 32
-        assert mixture.share == 1 - tall * wide / 1024
+        assert 0 <= top <= top + tall <= 9
+        assert 0 <= left <= left + wide <= 12
+        assert mixture.share == 1 - tall * wide / 108
     np.random.seed(0)  # noqa: NPY002 (timm draws from the global generator)
     lams = np.random.default_rng(0).random(3000)
-    theirs = [cutmix_bbox_and_lam((3, 32, 32), lam) for lam in lams]
+    theirs = [cutmix_bbox_and_lam((3, 9, 12), lam) for lam in lams]
     shares = [mixture.share for mixture in ours], [float(share) for _, share in theirs]
     assert stats.ks_2samp(*shares).pvalue > 1e-3
     for index, get in enumerate(

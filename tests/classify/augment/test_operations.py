@@ -10,10 +10,9 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, functional
 from torchvision.transforms.autoaugment import TrivialAugmentWide, _apply_op
 
-from triptych.classify.augment import BINS, MAGNITUDES, OPERATIONS
+from triptych.classify.augment import BINS, MAGNITUDES, OPERATIONS, SIGNED, trivial_augment
 from triptych.classify.augment.erasing import erase_
 from triptych.classify.augment.geometry import resized_crop
-from triptych.classify.augment.trivial import SIGNED, trivial_augment
 
 SIZES = [(32, 32), (33, 47), (64, 64), (96, 96)]
 SPACE = TrivialAugmentWide()._augmentation_space(BINS)

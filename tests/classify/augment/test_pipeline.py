@@ -14,6 +14,7 @@ from torchvision.transforms.autoaugment import _apply_op
 from triptych.classify.augment import (
     MAGNITUDES,
     OPERATIONS,
+    SIGNED,
     Augmentation,
     Parameters,
     apply,
@@ -21,7 +22,6 @@ from triptych.classify.augment import (
     draw,
     normalise,
 )
-from triptych.classify.augment.trivial import SIGNED
 from triptych.errors import UserError
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)

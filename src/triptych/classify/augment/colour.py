@@ -82,7 +82,7 @@ def equalize(images: Tensor) -> Tensor:
 
 
 def as_bytes(values: Tensor) -> Tensor:
-    """Floats cut off to 0..255, their fractions cut off too, as uint8."""
+    """Floats cut off to 0..255, their fractions cut off too, as uint8. Overwrites `values`."""
     # By way of int16: PyTorch's own step from float32 to uint8 takes several times as long.
     return values.clamp_(0, 255).to(torch.int16).to(torch.uint8)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from timm.layers import DropPath, calculate_drop_path_rates
 from torch import nn
 
+from triptych.classify.models.attention import self_attention
 from triptych.classify.models.drop_path import REFERENCE, install
 
 
@@ -77,9 +77,7 @@ class _Block(nn.Module):
         self.drop_path = DropPath(rate)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        mixed = self_attention(self.qkv(self.norm1(x)), self.heads)
         x = self.norm2(x + self.drop_path(self.proj(mixed)))
         out: torch.Tensor = x + self.drop_path(self.mlp(x))
         return out

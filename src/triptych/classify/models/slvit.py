@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from timm.layers import DropPath, calculate_drop_path_rates
 from torch import nn
 
+from triptych.classify.models.attention import attend
 from triptych.classify.models.drop_path import REFERENCE, install
 
 
@@ -117,9 +118,7 @@ class LocalityAttention(nn.Module):
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         q = q / self.temperature.to(q.dtype)
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=self.itself.to(q.dtype), scale=1.0
-        )
+        mixed = attend(q, k, v, scale=1.0, mask=self.itself.to(q.dtype))
         out: torch.Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return out
 

@@ -1,0 +1,63 @@
+"""Records without what tells of the machine or the person: paths, host and user names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+KEPT_RUNTIME = ("device", "system", "python", "versions", "commit")
+_DATA = re.compile(r"data|.+_data")
+_OPTION = re.compile(r"\w+=\w+")
+# Absolute, in a home, or relative with dots: `/a/b`, `~/a`, `../a`, `file:///a`.
+_PATH = re.compile(r"(?<![\w.~/-])(?:file://|~\w*|\.{1,2})?(?:/[^\s/'\"`:;,|()<>]+)+/?")
+
+
+def clean(value: Any, folder: Path, key: str = "", name_data: bool = False) -> Any:
+    """A record (anything that JSON holds) fit to be published; `key` is where it stands.
+
+    Paths become the name of what they point at, the comparison's `folder` a word for it; a data
+    specification keeps its kind and options, and with `name_data` its folder's name (where arms
+    differ in their data); a runtime keeps device, versions and a commit without changes.
+    """
+    if isinstance(value, Mapping):
+        if key == "runtime" and "versions" in value:
+            return clean(runtime(value), folder)
+        return {k: clean(v, folder, k, name_data) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(each, folder, key, name_data) for each in value]
+    if not isinstance(value, str):
+        return value
+    if _DATA.fullmatch(key) and ":" in value:
+        return data_name(value, name_data)
+    if key in ("source", "weights"):
+        return Path(value).name
+    return without_paths(value, folder)
+
+
+def without_paths(text: str, folder: Path) -> str:
+    """A text in which the comparison's folder is not named and a path is a file's name."""
+    places = {str(folder.resolve()): "COMPARISON", str(folder): "COMPARISON", str(Path.home()): "~"}
+    for place, word in places.items():
+        if len(place) > 1:
+            text = re.sub(rf"(?<![\w./-]){re.escape(place)}(?![\w.-])", word, text)
+    return _PATH.sub(lambda found: found[0].rstrip("/").rpartition("/")[2], text)
+
+
+def data_name(spec: str, with_folder: bool = False) -> str:
+    """`cifar100:../shared/x` → `cifar100`, `folder:/a/b,size=64` → `folder:size=64`."""
+    kind, _, rest = spec.partition(":")
+    parts = rest.split(",")
+    options = [part for part in parts if _OPTION.fullmatch(part)]
+    place = ",".join(part for part in parts if part not in options)
+    kept = [Path(place).name, *options] if with_folder and place else options
+    return ":".join([kind, ",".join(kept)]) if kept else kind
+
+
+def runtime(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a runtime record says of device and versions; no commit of a changed checkout."""
+    kept = {name: record[name] for name in KEPT_RUNTIME if record.get(name) is not None}
+    if str(kept.get("commit", "")).endswith("-dirty"):
+        del kept["commit"]
+    return kept

@@ -1,0 +1,120 @@
+"""The record of a comparison that is kept and shared: small files without paths or names.
+
+RECORD/README.md         the question, verdict, tables, figures, and what cannot be concluded
+       verdict.json      as in the comparison's folder, without paths
+       comparison.json   the plan, likewise
+       arms.csv, pairs.csv, curves.csv
+       verdict.svg, curves.svg
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from triptych.compare.folder import PLAN, VERDICT, cell
+from triptych.errors import UserError, WorkFailed
+from triptych.report import cleaning, history
+from triptych.report.figures import MOST_POINTS, draw_curves, save_svg, verdict_figure
+from triptych.report.readme import readme
+from triptych.report.tables import arms_of, arms_table, pairs_table
+from triptych.run import read_json, write_json
+
+OURS = frozenset(
+    {"README.md", VERDICT, PLAN, "arms.csv", "pairs.csv", "curves.csv", "verdict.svg", "curves.svg"}
+)
+
+
+def write_record(folder: Path, verdict: Mapping[str, Any], out: Path) -> None:
+    """Write the record of the comparison in `folder` into `out`, whole or not at all.
+
+    An earlier record of the same comparison is replaced. Raises UserError, with nothing changed,
+    where `out` holds something else or another comparison's record, and WorkFailed where it
+    cannot be written.
+    """
+    plan = read_json(folder / PLAN)
+    # Where arms differ in their data, its kind alone would hide what differs.
+    name_data = any("data" in name for name in plan.get("varies", ()))
+    plan = cleaning.clean(plan, folder, name_data=name_data)
+    out = out.absolute()
+    _refuse_another(out, plan)
+    aside = out.with_name(f".{out.name}.part-{os.getpid()}")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        try:
+            _write(aside, folder, cleaning.clean(verdict, folder, name_data=name_data), plan)
+            _exchange(aside, out)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        raise WorkFailed(f"--record {out}: cannot be written ({error.strerror})") from error
+
+
+def _write(place: Path, folder: Path, verdict: dict[str, Any], plan: dict[str, Any]) -> None:
+    write_json(place / VERDICT, verdict)
+    write_json(place / PLAN, plan)
+    (place / "arms.csv").write_text(arms_table(verdict).to_csv(), encoding="utf-8")
+    (place / "pairs.csv").write_text(pairs_table(verdict).to_csv(), encoding="utf-8")
+    save_svg(verdict_figure(verdict), place / "verdict.svg")
+    figures = ["verdict.svg"]
+    points = history.thinned(history.read_history(folder, verdict), MOST_POINTS)
+    curves = draw_curves(points, verdict)
+    if curves is not None:
+        (place / "curves.csv").write_text(history.to_csv(points), encoding="utf-8")
+        save_svg(curves, place / "curves.svg")
+        figures.append("curves.svg")
+    runtimes, fingerprints = _of_cells(folder, verdict)
+    text = readme(verdict, runtimes, fingerprints, figures)
+    (place / "README.md").write_text(text, encoding="utf-8")
+
+
+def _of_cells(
+    folder: Path, verdict: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """The runtimes and the data's fingerprints that occur in the cells, each once."""
+    runtimes: list[dict[str, Any]] = []
+    fingerprints: list[dict[str, str]] = []
+    for arm in arms_of(verdict):
+        found = verdict["arms"][arm]
+        for seed in sorted(found.get("states", {}), key=int):
+            place = cell(folder, arm, int(seed))
+            if (file := place / "runtime.json").exists():
+                runtimes.append(cleaning.clean(cleaning.runtime(read_json(file)), folder))
+            if (file := place / "recipe.json").exists():
+                fingerprints.append(read_json(file)["fingerprint"])
+    return _once(runtimes), _once(fingerprints)
+
+
+def _once(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [record for index, record in enumerate(records) if record not in records[:index]]
+
+
+def _refuse_another(out: Path, plan: dict[str, Any]) -> None:
+    if out.is_file():
+        raise UserError(f"--record {out}: is a file; name a folder")
+    if not out.exists():
+        return
+    strangers = sorted({path.name for path in out.iterdir()} - OURS)
+    if strangers:
+        raise UserError(
+            f"--record {out}: holds {strangers[0]}, which is no part of a record; name another "
+            "folder"
+        )
+    if any(out.iterdir()) and (not (out / PLAN).exists() or read_json(out / PLAN) != plan):
+        raise UserError(
+            f"--record {out}: holds the record of another comparison; remove it or name another "
+            "folder"
+        )
+
+
+def _exchange(aside: Path, out: Path) -> None:
+    """Put a new folder in the place of an old one, which goes when the new one is there."""
+    replaced = out.with_name(f".{out.name}.replaced-{os.getpid()}")
+    if out.exists():
+        out.rename(replaced)
+    aside.rename(out)
+    shutil.rmtree(replaced, ignore_errors=True)

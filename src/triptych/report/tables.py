@@ -1,0 +1,334 @@
+"""The tables of a comparison, as Markdown for readers and as CSV for programs.
+
+Everything comes out of the record that `verdict.json` holds; nothing is left out of a table
+because a run failed, diverged or is missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from triptych.report.words import (
+    NOTHING,
+    count,
+    differing,
+    escape,
+    interval,
+    probability,
+    score,
+    seconds_range,
+    signed,
+    spread,
+    unit,
+)
+
+Verdict = Mapping[str, Any]
+Value = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to read, and the same facts with one value in each field."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    """Texts, as many in each row as the header has."""
+    data: tuple[Mapping[str, Value], ...]
+    """The same names in each record, for `to_csv`; numbers at full precision."""
+
+    def to_markdown(self) -> str:
+        """A table as GitHub's Markdown has it; whatever a cell holds stays in its cell."""
+        lines = [self.header, ["---"] * len(self.header), *self.rows]
+        return "".join(f"| {' | '.join(map(escape, line))} |\n" for line in lines)
+
+    def to_csv(self) -> str:
+        """Comma-separated records under a line of names; an unknown value is an empty field."""
+        text = io.StringIO()
+        names = list(self.data[0]) if self.data else []
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.data)
+        return text.getvalue()
+
+
+def is_fixed(verdict: Verdict) -> bool:
+    """Whether the arms are fixed predictions, which have no seeds."""
+    return bool(verdict["plan"]["kind"] == "fixed predictions")
+
+
+def arms_of(verdict: Verdict) -> list[str]:
+    """The arms in the order in which the pairs name them, baselines first.
+
+    A verdict that was read from its file has them in no such order.
+    """
+    judged = [pair[role] for pair in verdict["pairs"] for role in ("baseline", "arm")]
+    return list(dict.fromkeys([*judged, *sorted(verdict["arms"])]))
+
+
+def arms_table(verdict: Verdict) -> Table:
+    """What every arm scored and cost, and how its cells ended.
+
+    Where seeds were added after the plan, the score of the plan's seeds and that of all seeds
+    stand in columns of their own.
+    """
+    metric = verdict["metric"]
+    if is_fixed(verdict):
+        return _fixed_arms(verdict)
+    extended = "exploratory" in verdict
+    titles = [f"{metric}, mean ± std (n), {unit(metric)}"]
+    if extended:
+        titles += ["exploratory: the same with added seeds"]
+    header = ("arm", *titles, "cells", *_COSTS.values(), "time, s a seed")
+    rows, data = [], []
+    for name in arms_of(verdict):
+        arm = verdict["arms"][name]
+        planned, every = planned_scores(verdict, name), _present(arm["scores"].values())
+        seconds = [float(value) for value in verdict["times"].get(name, {}).values()]
+        cells = Cells.of(verdict, name)
+        rows.append(
+            (
+                name,
+                spread(planned),
+                *([spread(every)] if extended else []),
+                cells.text(),
+                *[count(arm["cost"].get(key)) for key in _COSTS],
+                seconds_range(seconds),
+            )
+        )
+        data.append(
+            {
+                "arm": name,
+                "metric": metric,
+                **_moments("", planned),
+                **(_moments("exploratory_", every) if extended else {}),
+                **cells.as_record(),
+                **{key: _joined(arm["cost"].get(key)) for key in _COSTS},
+                "seconds_low": min(seconds, default=None),
+                "seconds_high": max(seconds, default=None),
+            }
+        )
+    return Table(header, tuple(rows), tuple(data))
+
+
+_COSTS = {
+    "parameters": "parameters",
+    "MACs": "MACs an image",
+    "samples": "samples trained on",
+    "updates": "updates",
+    "training_GFLOP": "training, GFLOP",
+}
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How the cells of one arm ended, by seed."""
+
+    states: Mapping[str, str]
+    needless: bool
+    """Whether cells are missing because a sequential plan was decided without them."""
+
+    @classmethod
+    def of(cls, verdict: Verdict, arm: str) -> Cells:
+        settled = verdict["plan"]["kind"] == "sequential" and all(
+            pair["verdict"] != "undecided" for pair in verdict["pairs"]
+        )
+        return cls(verdict["arms"][arm]["states"], settled)
+
+    def seeds(self, kind: str) -> list[str]:
+        """The seeds whose cell is in a state: done, diverged, failed, begun, missing."""
+        found = [seed for seed, state in self.states.items() if state.partition(":")[0] == kind]
+        return sorted(found, key=int)
+
+    def text(self) -> str:
+        """Such as `2 done, 1 diverged (seed 2)`."""
+        words = {"missing": "not needed" if self.needless else "missing", "begun": "unfinished"}
+        parts = []
+        for kind in ("done", "diverged", "failed", "begun", "missing"):
+            if found := self.seeds(kind):
+                where = "" if kind == "done" else f" (seed {', '.join(found)})"
+                parts.append(f"{len(found)} {words.get(kind, kind)}{where}")
+        return ", ".join(parts)
+
+    def as_record(self) -> dict[str, Value]:
+        kinds = ("done", "diverged", "failed", "begun", "missing")
+        return {kind: len(self.seeds(kind)) for kind in kinds}
+
+
+def planned_scores(verdict: Verdict, arm: str) -> list[float]:
+    """The scores of an arm's cells that the plan asked for and that have one."""
+    scores = verdict["arms"][arm]["scores"]
+    return _present(scores.get(str(seed)) for seed in verdict["plan"]["seeds"])
+
+
+def _present(scores: Any) -> list[float]:
+    return [float(score) for score in scores if score is not None]
+
+
+def _moments(prefix: str, scores: Sequence[float]) -> dict[str, Value]:
+    return {
+        f"{prefix}mean": float(np.mean(scores)) if scores else None,
+        f"{prefix}std": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
+        f"{prefix}n": len(scores),
+    }
+
+
+def _fixed_arms(verdict: Verdict) -> Table:
+    metric, arms = verdict["metric"], verdict["arms"]
+    groups = sorted({group for arm in arms.values() for group in arm["by_group"] or {}})
+    rows, data = [], []
+    for name in arms_of(verdict):
+        arm = arms[name]
+        by_group = arm["by_group"] or {}
+        each = [by_group.get(group) for group in groups]
+        rows.append((name, score(arm["score"]), f"{arm['items']:,}", *map(score, each)))
+        data.append(
+            {"arm": name, "metric": metric, "score": arm["score"], "items": arm["items"]}
+            | {f"{metric} on {group}": value for group, value in zip(groups, each, strict=True)}
+        )
+    header = ("arm", f"{metric}, {unit(metric)}", "items", *[f"{metric} on {g}" for g in groups])
+    return Table(header, tuple(rows), tuple(data))
+
+
+def pairs_table(verdict: Verdict) -> Table:
+    """What every declared pair says: arm minus baseline.
+
+    What seeds that were added after the plan say comes below the verdicts, and each such row is
+    marked exploratory: in its first field, and where a verdict would stand.
+    """
+    if is_fixed(verdict):
+        return _fixed_pairs(verdict)
+    extension = verdict.get("exploratory")
+    judged = [("plan", pair) for pair in verdict["pairs"]]
+    judged += [("exploratory", pair) for pair in (extension or {}).get("pairs", [])]
+    metric, several = verdict["metric"], len(verdict["pairs"]) > 1
+    header = (
+        *(["judged on"] if extension else []),
+        "arm against baseline",
+        f"{metric} difference, {unit(metric)}",
+        "interval (level)",
+        *(["interval, all pairs together (level)"] if several else []),
+        "verdict on this test set",
+        "why",
+        "p of a difference, adjusted",
+        "p of equivalence, adjusted",
+        "new items",
+        "what differs: baseline → arm",
+        "method",
+    )
+    rows = [_pair_row(verdict, pair, standing) for standing, pair in judged]
+    data = [_pair_record(verdict, pair, standing) for standing, pair in judged]
+    return Table(header, tuple(rows), tuple(data))
+
+
+def _pair_row(verdict: Verdict, pair: Verdict, standing: str) -> tuple[str, ...]:
+    new, word = pair["new_items"], pair["verdict"]
+    seen = pair["interval"]
+    first = []
+    if "exploratory" in verdict:
+        seeds = (verdict["plan"] if standing == "plan" else verdict["exploratory"])["seeds"]
+        first = [f"{standing}: seeds {', '.join(map(str, seeds))}"]
+    return (
+        *first,
+        f"{pair['arm']} against {pair['baseline']}",
+        signed(seen["difference"]) if seen else NOTHING,
+        interval(seen),
+        *([interval(pair["adjusted_interval"])] if len(verdict["pairs"]) > 1 else []),
+        word if standing == "plan" else f"none; exploratory: {word}",
+        "; ".join([pair["reason"], *pair["warnings"]]),
+        probability(pair["p_difference_adjusted"]),
+        probability(pair["p_equivalence_adjusted"]),
+        f"{new['new_items']}: {new['sentence']}" if new else NOTHING,
+        differing(pair["differs"]),
+        pair["method"],
+    )
+
+
+def _pair_record(verdict: Verdict, pair: Verdict, standing: str) -> dict[str, Value]:
+    seen, wide = pair["interval"] or {}, pair["adjusted_interval"] or {}
+    new, needed = pair["new_items"] or {}, pair["seeds_needed"] or {}
+    return {
+        "judged_on": standing,
+        "arm": pair["arm"],
+        "baseline": pair["baseline"],
+        "metric": verdict["metric"],
+        "margin": verdict["margin"],
+        **{key: seen.get(key) for key in ("difference", "low", "high", "level")},
+        **{f"adjusted_{key}": wide.get(key) for key in ("low", "high", "level")},
+        "verdict": pair["verdict"],
+        "reason": pair["reason"],
+        "warnings": "; ".join(pair["warnings"]),
+        "exceeds_margin": str(pair["exceeds_margin"]).lower(),
+        **{
+            f"p_{kind}{end}": pair[f"p_{kind}{end}"]
+            for end in ("", "_adjusted")
+            for kind in ("difference", "equivalence")
+        },
+        "new_items": new.get("new_items"),
+        "new_items_sentence": new.get("sentence"),
+        "seeds_needed": needed.get("seeds"),
+        "differs": differing(pair["differs"]),
+        "method": pair["method"],
+    }
+
+
+def _fixed_pairs(verdict: Verdict) -> Table:
+    metric, pairs = verdict["metric"], verdict["pairs"]
+    groups = sorted({group for pair in pairs for group in pair["by_group"] or {}})
+    rows, data = [], []
+    for pair in pairs:
+        seen, by_group = pair["interval"], pair["by_group"] or {}
+        each = [by_group.get(group) for group in groups]
+        rows.append(
+            (
+                f"{pair['arm']} against {pair['baseline']}",
+                signed(pair["difference"]),
+                *[signed(value) for value in each],
+                interval(seen),
+                pair["new_items"],
+                pair["sentence"],
+                seen["method"] if seen else NOTHING,
+            )
+        )
+        data.append(
+            {
+                "arm": pair["arm"],
+                "baseline": pair["baseline"],
+                "metric": metric,
+                "difference": pair["difference"],
+                **{f"difference on {g}": value for g, value in zip(groups, each, strict=True)},
+                **{key: (seen or {}).get(key) for key in ("low", "high", "level")},
+                "new_items": pair["new_items"],
+                "sentence": pair["sentence"],
+                "method": (seen or {}).get("method"),
+            }
+        )
+    header = (
+        "arm against baseline",
+        f"{metric} difference, {unit(metric)}",
+        *[f"difference on {group}" for group in groups],
+        "interval (level)",
+        "new items",
+        "in words",
+        "method",
+    )
+    return Table(header, tuple(rows), tuple(data))
+
+
+def audit_table(verdict: Verdict) -> Table:
+    """What the audit looked at and found: fair, flaw, differs or unknown."""
+    marks = {"fair": "fair", "flaw": "FLAW", "differs": "DIFFERS", "unknown": "unknown"}
+    rows = tuple((line["about"], marks[line["finding"]], line["text"]) for line in verdict["audit"])
+    return Table(("audit of", "finding", "what was measured"), rows, tuple(verdict["audit"]))
+
+
+def _joined(value: Any) -> Value:
+    if isinstance(value, list):
+        return " ".join("" if each is None else str(each) for each in value)
+    found: Value = value
+    return found

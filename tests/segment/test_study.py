@@ -1,0 +1,104 @@
+"""The items of segmentation: from per-frame counts the same scores as from the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from triptych.compare import Comparison
+from triptych.compare.fixed import fixed_verdict
+from triptych.data.classes import CITYSCAPES
+from triptych.data.open_data import open_data
+from triptych.errors import UserError
+from triptych.segment.metrics import Counts
+from triptych.segment.pictures import write_labels
+from triptych.segment.scores import Item, scores_of
+from triptych.segment.study import METRICS, STUDY, items_of
+from triptych.study import Predictions
+
+DATA = "streets:scenes=2,frames=2,size=64x48"
+
+
+def frames(count: int = 12, classes: int = 3) -> list[Item]:
+    """Frames of three drives; class 2 occurs in the last drive alone."""
+    rng = np.random.default_rng(0)
+    found = []
+    for index in range(count):
+        counts: Counts = rng.integers(1, 50, (classes, classes + 1))
+        bf: list[float | None] = rng.random(classes).tolist()
+        if index % 3 < 2:
+            counts[2], counts[:, 2], bf[2] = 0, 0, None
+        found.append(Item(f"f{index}", f"drive{index % 3}", 100.0, counts, bf))
+    return found
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_items_pool_to_the_scores_of_an_evaluation(metric: str) -> None:
+    items = frames()
+    expected = scores_of(items, ["a", "b", "c"])
+    found = items_of(items, metric)
+    assert found.score() == pytest.approx(expected[metric], abs=1e-12)
+    assert found.groups is not None
+    for drive, scores in expected["groups"].items():
+        chosen = (np.array(found.groups) == drive).astype(np.float64)
+        assert found.score(chosen) == pytest.approx(scores[metric], abs=1e-12)
+
+
+def test_a_frame_that_counts_twice_is_two_frames() -> None:
+    items = frames()
+    weights = np.ones(len(items))
+    weights[3] = 2
+    twice = scores_of([*items, items[3]], ["a", "b", "c"])
+    assert items_of(items, "mIoU").score(weights) == pytest.approx(twice["mIoU"], abs=1e-12)
+
+
+def labelled(folder: Path, shift: int) -> Path:
+    """The truth of streets val as a folder of label images, moved by so many pixels."""
+    data = open_data(DATA, "val")
+    folder.mkdir()
+    for index, key in enumerate(data.keys):
+        labels = np.roll(data.load(index)[1], shift, axis=1)
+        write_labels(folder / f"{Path(key).name}.png", labels, CITYSCAPES)
+    return folder
+
+
+def comparison(truth: Path, moved: Path) -> Comparison:
+    return Comparison(
+        question="moved or not?",
+        arms={"moved": Predictions(str(moved)), "truth": Predictions(str(truth))},
+        varies=frozenset(),
+        seeds=(),
+        metric="mIoU",
+        margin=0.01,
+        data=DATA,
+    )
+
+
+def test_label_folders_are_compared_drive_by_drive(tmp_path: Path) -> None:
+    asked = comparison(labelled(tmp_path / "a", 0), labelled(tmp_path / "b", 9))
+    out = tmp_path / "out"
+    out.mkdir()
+    verdict = fixed_verdict(out, asked, STUDY, False)
+    assert verdict["arms"]["truth"]["score"] == 1.0
+    (pair,) = verdict["pairs"]
+    drives = sorted(set(open_data(DATA, "val").groups))
+    assert sorted(pair["by_group"]) == drives
+    assert all(difference > 0 for difference in pair["by_group"].values())
+    assert pair["interval"] is None
+    assert pair["sentence"] == "ahead in 2 of 2 drives; new drives cannot be judged from 2"
+    assert {line["finding"] for line in verdict["audit"]} == {"unknown"}
+    # The evaluations are read, not made anew.
+    for file in (tmp_path / "b").iterdir():
+        file.unlink()
+    assert fixed_verdict(out, asked, STUDY, False) == verdict
+
+
+def test_an_evaluation_of_other_frames_is_refused(tmp_path: Path) -> None:
+    arm = Predictions(str(labelled(tmp_path / "a", 0)))
+    STUDY.predict_items(arm, DATA, "val", "mIoU", tmp_path / "out")
+    with pytest.raises(UserError, match="other frames"):
+        STUDY.predict_items(
+            arm, DATA.replace("scenes=2", "scenes=1"), "val", "mIoU", tmp_path / "out"
+        )

@@ -54,7 +54,7 @@ SOUND: dict[str, Any] = {
     "parameters_never_changed": 0,
     "entries_never_changed": [],
     "buffers_never_changed": [],
-    "copies_in_val": {"exact": 0, "near": 2},
+    "copies_in_val": {"exact": 0, "near": 2, "images": 500},
 }
 
 
@@ -68,7 +68,7 @@ def test_a_sound_run() -> None:
     assert texts["batch size"] == "alike: 8"
     assert texts["stochastic depth"] == "alike: none"
     assert texts["input"] == "alike: 3x8x8xfloat32"
-    assert "0 images of val are in train, 2 more are near copies" in texts["copies in val"]
+    assert "0 of 500 images of val are in train, 2 more are near copies" in texts["copies in val"]
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,11 @@ def test_what_is_frozen_is_named() -> None:
 
 def test_copies_are_counted_where_they_were_sought() -> None:
     assert [line.about for line in copies(SOUND)] == ["copies in val"]
-    both = copies(SOUND | {"copies_in_test": {"exact": 3, "near": 1200}})
-    assert "3 images of test are in train, 1,200 more are near copies" in both[1].text
+    both = copies(SOUND | {"copies_in_test": {"exact": 100, "near": 1200, "images": 10_000}})
+    assert "100 of 10,000 images of test are in train, 1,200 more are near copies" in both[1].text
+    assert [line.finding for line in both] == ["fair", "fair"]
+    (_, flawed) = copies(SOUND | {"copies_in_test": {"exact": 101, "near": 0, "images": 10_000}})
+    assert flawed.finding == "flaw"
 
 
 def test_the_worst_run_of_an_arm_counts_and_arms_are_told_apart() -> None:

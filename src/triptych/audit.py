@@ -22,6 +22,13 @@ one: where half of all images are flipped and nothing else is done, that is luck
 Finding = Literal["fair", "flaw", "differs", "unknown"]
 
 
+COPIES = 0.01
+"""Share of the scored images that may be in the training set; CIFAR-100's own is 0.001."""
+
+NEAR_COPIES = 0.2
+"""Share that may look like one there; CIFAR-100's own is 0.033."""
+
+
 @dataclass(frozen=True)
 class Line:
     """One thing that was looked at: what was found, in one line."""
@@ -114,17 +121,23 @@ def _few(names: Sequence[str]) -> str:
 
 
 def copies(found: Mapping[str, Any]) -> list[Line]:
-    """Near-duplicates between what was trained on and what was scored on."""
+    """Near-duplicates between what was trained on and what was scored on.
+
+    A flaw where more than `COPIES` of the scored images are in the training set pixel by pixel, or
+    more than `NEAR_COPIES` look like one there.
+    """
     lines = []
     for name in ("val", "test"):
         count = found.get(f"copies_in_{name}")
         if count is None:
             continue
+        images = count["images"]
         text = (
-            f"{count['exact']:,} images of {name} are in train, "
+            f"{count['exact']:,} of {images:,} images of {name} are in train, "
             f"{count['near']:,} more are near copies"
         )
-        lines.append(Line(f"copies in {name}", "fair", text))
+        flaw = count["exact"] > COPIES * images or count["near"] > NEAR_COPIES * images
+        lines.append(Line(f"copies in {name}", "flaw" if flaw else "fair", text))
     return lines
 
 
@@ -158,10 +171,40 @@ def audit_comparison(arms: Mapping[str, Sequence[dict[str, Any] | None]]) -> lis
         _alike("weight decay", known, lambda t: _range(t, "weight_decay")),
         _alike("batch size", known, lambda t: _range(t, "batch_size")),
         _alike("stochastic depth", known, lambda t: _range(t, "drop_path")),
+        _alike("erased pixels", known, lambda t: _seen(t, "erased")),
+        _alike("soft targets", known, lambda t: _seen(t, "target")),
         _alike("input", known, lambda t: "x".join(map(str, t["input"] or ["nothing"]))),
         _alike("training images", known, lambda t: f"{t['training_images']:,}"),
-        *copies(next(iter(known.values()))[0]),
+        *_copies(known),
     ]
+
+
+def _copies(known: Mapping[str, Sequence[dict[str, Any]]]) -> list[Line]:
+    """The copies of every arm, by what was scored on; arms may differ in their data."""
+    found = {
+        name: {line.about: line for t in of for line in copies(t)} for name, of in known.items()
+    }
+    abouts = dict.fromkeys(about for lines in found.values() for about in lines)
+    together = []
+    for about in abouts:
+        lines = {name: of[about] for name, of in found.items() if about in of}
+        finding: Finding = "flaw" if any(x.finding == "flaw" for x in lines.values()) else "fair"
+        texts = dict.fromkeys(line.text for line in lines.values())
+        if len(texts) == 1:
+            together.append(Line(about, finding, next(iter(texts))))
+        else:
+            text = "; ".join(f"{name}: {line.text}" for name, line in lines.items())
+            together.append(Line(about, finding, text))
+    return together
+
+
+def _seen(found: Mapping[str, Any], setting: str) -> str:
+    """Whether something drawn at random took effect; its exact range differs by chance."""
+    values = found["settings"].get(setting)
+    if values is None:
+        return "not noted"
+    neutral = 0.0 if setting == "erased" else 1.0
+    return "none" if values["min"] == values["max"] == neutral else "some"
 
 
 def _range(found: Mapping[str, Any], setting: str) -> str:

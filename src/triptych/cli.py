@@ -255,7 +255,7 @@ def train(
 )
 @click.option("--predictions", multiple=True, metavar="M", help="A fixed arm; see below.")
 @click.option("--data", help="Labelled data for fixed arms, such as camvid:DIR.")
-@click.option("--split", default="val", show_default=True, help="Of --data.")
+@click.option("--split", help="Of --data.  [default: val]")
 @_SIZE
 @click.option("--out", type=_FILE, help="Folder.  [default: runs/compare-NAME]")
 @click.option("--status", is_flag=True, help="Say how far it is; run nothing.")
@@ -278,7 +278,7 @@ def compare(
     settings: Sequence[str],
     predictions: Sequence[str],
     data: str | None,
-    split: str,
+    split: str | None,
     size: tuple[int, int] | None,
     out: Path | None,
     status: bool,
@@ -291,8 +291,9 @@ def compare(
 
     WHAT is a file in comparisons/ (its name), any Python file that makes a Comparison, or recipes:
     `classify/tiny classify/tiny:model=vit-tiny --varies model --metric top1 --margin 0.02`. Each
-    --predictions is a fixed arm: a published model's name, a run folder, a folder of label images,
-    or a CSV file of class scores. The same command goes on where it stopped.
+    --predictions is a fixed arm: for frames a published model's name, a run folder or a folder of
+    label images; for classes a CSV file of scores per image. The same command goes on where it
+    stopped.
     """
     from triptych.compare import sources
     from triptych.compare.describe import describe

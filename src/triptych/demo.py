@@ -88,11 +88,11 @@ def demo(out: Path, *, seed: int = 0, device: str = "auto") -> dict[str, Any]:
 
 
 def tiny_comparison() -> Comparison:
-    """A convolutional network and a transformer of 31 thousand parameters each, 3 seeds each."""
+    """A small convolutional network and a small transformer, three seeds each."""
     convolution = recipes.get("classify/tiny")
     transformer = recipes.override(convolution, ["model=vit-tiny"])
     return Comparison(
-        question="Convolution or transformer, at 31 thousand parameters, on street objects?",
+        question="Convolution or transformer, at 26 and 28 thousand parameters, on street objects?",
         arms={"convolution": convolution, "transformer": transformer},
         varies=frozenset({"model"}),
         seeds=(0, 1, 2),

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from triptych.errors import UserError, WorkFailed
+from triptych.processes import alive
 
 SCORES, ITEMS = "scores.json", "items.parquet"
 OURS = {SCORES, ITEMS, "media"}
@@ -69,15 +70,5 @@ def _remove_orphans(out: Path) -> None:
     """Remove what evaluations into `out` left behind whose processes were killed."""
     for orphan in out.parent.glob(f"{glob.escape(out.name)}.part-*"):
         number = orphan.name.rpartition("-")[2]
-        if number.isdecimal() and not _alive(int(number)):
+        if number.isdecimal() and not alive(int(number)):
             shutil.rmtree(orphan, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol
 
 from triptych.errors import InUse, UserError
+from triptych.processes import alive
 from triptych.recipe import Recipe
 
 log = logging.getLogger("triptych")
@@ -196,7 +197,8 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def write_json(file: Path, value: Mapping[str, Any]) -> None:
     """Write a record whole: aside, flushed, renamed. Equal records are equal bytes."""
-    aside = file.with_name(f".{file.name}.part")
+    # Several processes may write a comparison's records: each has an aside of its own.
+    aside = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         aside.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
         _flush(aside)
@@ -204,6 +206,10 @@ def write_json(file: Path, value: Mapping[str, Any]) -> None:
     finally:
         aside.unlink(missing_ok=True)
     _flush(file.parent)
+    for orphan in file.parent.glob(f".{file.name}.*.part"):
+        # Of a process that was killed while it wrote.
+        if not alive(int(orphan.name.split(".")[-2])):
+            orphan.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:
@@ -233,8 +239,8 @@ def _lock(folder: Path) -> IO[str]:
 
 def _refuse_strangers(folder: Path) -> None:
     # A process killed before it wrote its recipe may have left these two.
-    ours = {".lock", ".recipe.json.part"}
-    strangers = sorted(p.name for p in folder.iterdir() if p.name not in ours)
+    ours = re.compile(r"\.lock|\.recipe\.json\.\d+\.part")
+    strangers = sorted(p.name for p in folder.iterdir() if not ours.fullmatch(p.name))
     if strangers:
         raise UserError(
             f"{folder} is not a run folder and not empty (it holds {strangers[0]}); "

@@ -75,6 +75,8 @@ class Study:
     name: str
     train: Train
     """Train one recipe with one seed in a run folder, or go on; returns the run's result."""
+    check: Callable[[Any], None]
+    """Raise UserError where a recipe cannot be trained, as far as that is known at once."""
     metrics: Mapping[str, bool]
     """The scores in a result that a comparison may judge → whether higher is better."""
     run_items: Callable[[Path, str], Items | None]

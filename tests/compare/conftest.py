@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from triptych.compare import Comparison
-from triptych.errors import Stopped
+from triptych.errors import Stopped, UserError
 from triptych.recipe import Recipe
 from triptych.run import Run, read_result, write_json
 from triptych.stopping import StopRequest
@@ -111,6 +111,10 @@ class Fake:
         acts.get("after", nothing)()
         return result
 
+    def check(self, recipe: Any) -> None:
+        if recipe.model == "unknown":
+            raise UserError("no model is called 'unknown'")
+
     def run_items(self, folder: Path, metric: str) -> Items | None:
         file = folder / "items.json"
         if metric != "top1" or not file.exists():
@@ -161,6 +165,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
     study = Study(
         name="fake",
         train=made.train,
+        check=made.check,
         metrics={"top1": True, "loss": False},
         run_items=made.run_items,
         predict_items=made.predict_items,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +246,13 @@ def test_a_sequential_plan_waits_for_cells_in_use(fake: Any, tmp_path: Path) -> 
     ):
         compare(asked, tmp_path / "c")
     assert fake.calls == [("b", 2)]
+
+
+def test_an_unknown_model_is_refused_before_anything_is_trained(fake: Any, tmp_path: Path) -> None:
+    asked = fake.comparison()
+    wrong = replace(asked.arms["b"], model="unknown")
+    asked = replace(asked, arms={"a": asked.arms["a"], "b": wrong}, varies=asked.varies | {"model"})
+    with pytest.raises(UserError, match="no model is called 'unknown'"):
+        compare(asked, tmp_path / "c")
+    assert fake.calls == []
+    assert not (tmp_path / "c").exists()

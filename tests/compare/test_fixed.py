@@ -31,6 +31,8 @@ def test_the_verdict_is_of_items(fake: Any, asked: Any, tmp_path: Path) -> None:
     one, second = (np.random.default_rng(n).uniform(0, 1, 40) for n in (7, 10))
     wanted = item_difference(second, one, None, 0.95, unit=None).as_dict()
     (pair,) = verdict["pairs"]
+    pooled = pair.pop("pooled_difference")
+    assert pooled == pytest.approx(wanted["difference"])
     assert pair == {"arm": "second", "baseline": "one", **wanted}
     assert verdict["arms"]["one"]["score"] == pytest.approx(one.mean())
     assert verdict["arms"]["one"]["items"] == 40
@@ -113,11 +115,11 @@ def test_three_drives_give_no_interval_but_a_list() -> None:
 def test_runs_of_means_and_of_groups() -> None:
     draw = np.random.default_rng(0)
     runs = [items(draw.uniform(0, 1, 24) + shift) for shift in (0.2, 0.2, 0.2, 0, 0, 0)]
-    found = new_items.of_runs(runs[:3], runs[3:], None, True)
+    found = new_items.of_runs(runs[:3], runs[3:], None, True, 0.95)
     values = np.stack([run.values for run in runs])
     assert found == two_way_difference(values[:3], values[3:], 0.95).as_dict()
     grouped = [items(run.values, "uvwxyz" * 4) for run in runs]
-    found = new_items.of_runs(grouped[:3], grouped[3:], "drives", True)
+    found = new_items.of_runs(grouped[:3], grouped[3:], "drives", True, 0.95)
     by_group = values.reshape(6, 4, 6).mean(axis=1)
     wanted = two_way_difference(by_group[:3], by_group[3:], 0.95, unit="drives").as_dict()
     each = by_group[:3].mean(axis=0) - by_group[3:].mean(axis=0)

@@ -48,7 +48,7 @@ def asked(
     until_decided: int | None = None,
     settings: tuple[str, ...] = (),
     data: str | None = None,
-    split: str = "val",
+    split: str | None = None,
     size: tuple[int, int] | None = None,
 ) -> Comparison:
     return sources.of_command_line(
@@ -209,6 +209,7 @@ def test_a_named_comparison_of_predictions(tmp_path: Path) -> None:
         (("classify/tiny", "classify/tiny:lr=1"), {"metric": None}, "--metric is needed"),
         (("classify/tiny", "classify/tiny:lr=1"), {"margin": None}, "--margin is needed"),
         (("classify/tiny", "classify/tiny:lr=1"), {"data": "cifar100"}, "--set data="),
+        (("classify/tiny", "classify/tiny:lr=1"), {"split": "val"}, "--set data="),
         (("classify/tiny", "classify/tiny:lr=1"), {"size": (1, 1)}, "--size is for --predictions"),
         (("a",), {"seeds": 3, "until_decided": 3}, "no comparison 'a'"),
         (

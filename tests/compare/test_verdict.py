@@ -205,3 +205,25 @@ def test_the_text_names_everything(fake: Any, tmp_path: Path) -> None:
     more = compare(fake.comparison(seeds=tuple(range(4))), tmp_path / "c")
     assert "plan: 3 seeds" in describe(more)
     assert "Exploratory, with seeds [0, 1, 2, 3]" in describe(more)
+
+
+def test_new_items_never_say_more_than_the_verdict(fake: Any, tmp_path: Path) -> None:
+    """Five arms at a difference that one alone would show, and Holm over five does not."""
+    contradicted = 0
+    for index, lift in enumerate(np.linspace(0.015, 0.045, 11)):
+        asked = fake.comparison(0.5, *[0.5 + lift] * 5)
+        for pair in compare(asked, tmp_path / f"c{index}")["pairs"]:
+            runs = [
+                np.stack(
+                    [
+                        fake.run_items(tmp_path / f"c{index}" / x / f"seed-{s}", "top1").values
+                        for s in range(3)
+                    ]
+                )
+                for x in (pair["arm"], "a")
+            ]
+            alone = two_way_difference(runs[0], runs[1], 0.95).new_items
+            if pair["verdict"] == "undecided":
+                contradicted += alone == "yes"
+                assert pair["new_items"]["new_items"] != "yes"
+    assert contradicted > 0

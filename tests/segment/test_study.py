@@ -11,7 +11,6 @@ from triptych.compare import Comparison
 from triptych.compare.fixed import fixed_verdict
 from triptych.data.classes import CITYSCAPES
 from triptych.data.open_data import open_data
-from triptych.errors import UserError
 from triptych.segment.metrics import Counts
 from triptych.segment.pictures import write_labels
 from triptych.segment.scores import Item, scores_of
@@ -80,25 +79,32 @@ def test_label_folders_are_compared_drive_by_drive(tmp_path: Path) -> None:
     asked = comparison(labelled(tmp_path / "a", 0), labelled(tmp_path / "b", 9))
     out = tmp_path / "out"
     out.mkdir()
-    verdict = fixed_verdict(out, asked, STUDY, False)
+    verdict = fixed_verdict(out, asked, STUDY)
     assert verdict["arms"]["truth"]["score"] == 1.0
     (pair,) = verdict["pairs"]
     drives = sorted(set(open_data(DATA, "val").groups))
     assert sorted(pair["by_group"]) == drives
     assert all(difference > 0 for difference in pair["by_group"].values())
     assert pair["interval"] is None
-    assert pair["sentence"] == "ahead in 2 of 2 drives; new drives cannot be judged from 2"
+    assert pair["pooled_difference"] == 1.0 - verdict["arms"]["moved"]["score"]
+    assert "ahead in 2 of 2 drives; new drives cannot be judged from 2" in pair["sentence"]
+    assert "by more than the margin ahead in 2, behind in 0 of 2 drives" in pair["sentence"]
     assert {line["finding"] for line in verdict["audit"]} == {"unknown"}
-    # The evaluations are read, not made anew.
-    for file in (tmp_path / "b").iterdir():
+
+
+def test_an_evaluation_is_made_anew_when_predictions_or_data_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved, out = labelled(tmp_path / "a", 9), tmp_path / "out"
+    arm = Predictions(str(moved))
+    first = STUDY.predict_items(arm, DATA, "val", "mIoU", out)
+    monkeypatch.setattr("triptych.segment.study.evaluate", None)  # would fail if it were called
+    assert STUDY.predict_items(arm, DATA, "val", "mIoU", out).score() == first.score() < 1
+    monkeypatch.undo()
+    for file in moved.iterdir():
         file.unlink()
-    assert fixed_verdict(out, asked, STUDY, False) == verdict
-
-
-def test_an_evaluation_of_other_frames_is_refused(tmp_path: Path) -> None:
-    arm = Predictions(str(labelled(tmp_path / "a", 0)))
-    STUDY.predict_items(arm, DATA, "val", "mIoU", tmp_path / "out")
-    with pytest.raises(UserError, match="other frames"):
-        STUDY.predict_items(
-            arm, DATA.replace("scenes=2", "scenes=1"), "val", "mIoU", tmp_path / "out"
-        )
+    moved.rmdir()
+    labelled(moved, 0)
+    assert STUDY.predict_items(arm, DATA, "val", "mIoU", out).score() == 1.0
+    fewer = DATA.replace("scenes=2", "scenes=1")
+    assert len(STUDY.predict_items(arm, fewer, "val", "mIoU", out).keys) == 2

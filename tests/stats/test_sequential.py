@@ -186,3 +186,14 @@ def test_one_look_is_almost_the_fixed_plan() -> None:
     found = judge_sequential([Comparand("arm", "base", A[:3], B[:3])], 0.02, 3)[0]
     assert fixed.p_difference is not None
     assert found.p_difference == pytest.approx(fixed.p_difference * 3.25 / 3)
+
+
+def test_a_margin_is_exceeded_on_the_verdicts_own_side_only() -> None:
+    """An early look decided for a; by now a lies far below, which is no `better` beyond it."""
+    a = [0.62, 0.621, 0.619, 0.2, 0.21, 0.19, 0.2, 0.21, 0.19, 0.2]
+    b = [0.5, 0.501, 0.499, 0.5, 0.501, 0.499, 0.5, 0.501, 0.499, 0.5]
+    (found,) = judge_sequential([Comparand("a", "b", a, b)], 0.01, 10)
+    assert found.verdict == "better"
+    assert found.interval is not None
+    assert found.interval.difference < 0
+    assert not found.exceeds_margin

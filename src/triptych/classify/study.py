@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from triptych.classify.evaluate import read_items
+from triptych.classify.models import known
 from triptych.classify.predictions import predict_items
+from triptych.classify.recipes import ClassifyRecipe
 from triptych.classify.train import train
 from triptych.evaluation_folder import ITEMS
+from triptych.run import read_result
 from triptych.study import Items, Study
 
 METRICS = {
@@ -23,18 +25,28 @@ METRICS = {
 
 def run_items(folder: Path, metric: str) -> Items | None:
     """What every image of test (val, for `val_…`) contributed to a metric of a run."""
-    split = "val" if metric.startswith("val_") else "test"
-    found: list[Any] = sorted((folder / "evaluations").glob(f"*-{split}/{ITEMS}"))
-    if not found:
+    result = read_result(folder)
+    if result is None:
         return None
-    table = read_items(found[0])
+    data = str(result["data"]).removesuffix(" test")
+    split = "val" if metric.startswith("val_") else "test"
+    place = folder / "evaluations" / f"{data}-{split}" / ITEMS
+    if not place.exists():
+        return None
+    table = read_items(place)
     values = table[metric.removeprefix("val_")].to_numpy()
     return Items(tuple(table["key"].to_pylist()), None, values)
+
+
+def check(recipe: ClassifyRecipe) -> None:
+    """Raise UserError where no model has the recipe's name for it."""
+    known(recipe.model)
 
 
 STUDY = Study(
     name="classify",
     train=train,
+    check=check,
     metrics=METRICS,
     run_items=run_items,
     predict_items=predict_items,

@@ -35,6 +35,7 @@ from triptych.stopping import StopRequest
 from triptych.training.device import autocast, device_name, pick_device
 from triptych.training.ema import Ema
 from triptych.training.fingerprints import row_hashes
+from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
 from triptych.training.pace import Pace
 from triptych.training.schedules import factor, write_rate
@@ -77,6 +78,7 @@ def train(
     """
     stop = stop or StopRequest()
     place = pick_device(device)
+    keep_memory()
     splits = open_splits(recipe)
     fingerprint = {name: split.fingerprint() for name, split in splits.items()}
     # Before the folder is made: a model's name or size that will not do leaves nothing behind.
@@ -132,6 +134,8 @@ def train_epoch(
         versions = augmented(sources, data.plan, seed, epoch, step)
         if witness is not None:
             witness.batch(row_hashes(sources), versions)
+            # Only what is erased is exactly 0 after normalising: no grey level lies there.
+            witness.note(erased=float((versions == 0).float().mean()))
             if step == 0:
                 # The same draws on copies of one image: how many versions does a batch hold?
                 copies = sources[:1].expand_as(sources)
@@ -147,6 +151,8 @@ def train_epoch(
             mixup=recipe.mixup,
             cutmix=recipe.cutmix,
         )
+        if witness is not None:
+            witness.note(target=float(targets.amax(dim=1).mean()))
         if recipe.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         seed_libraries(seed, epoch, step)
@@ -291,7 +297,11 @@ def finish(
     testimony = state.witness.testimony(state.model, known)
     for name in ("val", "test"):
         count = copies_between(splits["train"], splits[name])
-        testimony[f"copies_in_{name}"] = {"exact": count.exact, "near": count.near}
+        testimony[f"copies_in_{name}"] = {
+            "exact": count.exact,
+            "near": count.near,
+            "images": len(splits[name]),
+        }
     write_json(run.folder / TESTIMONY, testimony)
     macs = macs_of(state.model, splits["train"].pixels.shape[-1])
     result = {

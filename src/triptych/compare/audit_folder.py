@@ -13,7 +13,8 @@ def audit_folder(folder: Path) -> list[Line]:
     """The audit of a folder. Raises UserError where it is neither a run nor a comparison."""
     if not is_comparison(folder):
         return audit_run(folder)
-    arms = read_json(folder / PLAN)["arms"]
+    plan = read_json(folder / PLAN)
+    arms = plan.get("order", list(plan["arms"]))
     return audit_comparison(
         {
             name: [testimony(run) for run in sorted((folder / name).glob("seed-*")) if run.is_dir()]

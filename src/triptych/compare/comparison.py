@@ -87,6 +87,7 @@ class Comparison:
             "question": self.question,
             "study": self.study,
             "arms": {name: dataclasses.asdict(arm) for name, arm in self.arms.items()},
+            "order": list(self.arms),
             "varies": sorted(self.varies),
             "seeds": list(self.seeds),
             "metric": self.metric,

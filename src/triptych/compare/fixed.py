@@ -17,9 +17,7 @@ from triptych.study import Items, Predictions, Study
 SAID = "for these weights on this data; nothing is said about ways of training"
 
 
-def fixed_verdict(
-    out: Path, comparison: Comparison, study: Study, show_progress: bool
-) -> dict[str, Any]:
+def fixed_verdict(out: Path, comparison: Comparison, study: Study) -> dict[str, Any]:
     """Score every arm (an evaluation that is there is read) and compare item by item."""
     assert comparison.data is not None
     arms = {
@@ -32,8 +30,16 @@ def fixed_verdict(
     higher = study.metrics[comparison.metric]
     pairs = []
     for arm, baseline in comparison.judged():
-        found = new_items.of_fixed(arms[arm], arms[baseline], study.group_unit, higher)
-        pairs.append({"arm": arm, "baseline": baseline, **found})
+        a, b = arms[arm], arms[baseline]
+        level = 1 - (1 - new_items.LEVEL) / len(comparison.judged())
+        found = new_items.of_fixed(a, b, study.group_unit, higher, level)
+        pooled = a.score() - b.score()
+        if found["by_group"]:
+            unit = study.group_unit or "groups"
+            found["sentence"] = _by_more_than_the_margin(
+                found, pooled, unit, comparison.margin if higher else -comparison.margin
+            )
+        pairs.append({"arm": arm, "baseline": baseline, **found, "pooled_difference": pooled})
     return {
         "question": comparison.question,
         "study": comparison.study,
@@ -55,6 +61,20 @@ def fixed_verdict(
         "pairs": pairs,
         "audit": [line.as_dict() for line in audit_comparison({name: [] for name in arms})],
     }
+
+
+def _by_more_than_the_margin(found: dict[str, Any], pooled: float, unit: str, margin: float) -> str:
+    """The sentence with what the difference is a mean of, and how often it matters.
+
+    A negative margin says that lower is better.
+    """
+    signed = [each if margin > 0 else -each for each in found["by_group"].values()]
+    ahead = sum(each > abs(margin) for each in signed)
+    behind = sum(each < -abs(margin) for each in signed)
+    return (
+        f"mean over {unit} (over all items {pooled:+.4f}); {found['sentence']}; by more than the "
+        f"margin ahead in {ahead}, behind in {behind} of {len(signed)} {unit}"
+    )
 
 
 def _by_group(items: Items) -> dict[str, float] | None:

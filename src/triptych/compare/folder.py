@@ -105,28 +105,35 @@ def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) 
         "seeds"
     ][: len(theirs.get("seeds", []))] == theirs.get("seeds")
     for key, mine in ours.items():
-        if extends and key in ("seeds", "plan"):
-            continue
-        old = theirs.get(key)
-        if old == mine:
-            continue
-        if key == "arms" and isinstance(old, dict):
-            key, old, mine = _first_difference(old, mine)
-        raise UserError(
-            f"{folder} belongs to another comparison: its {key} is {old}, yours is {mine}; "
-            "choose another --out"
-        )
+        if key not in theirs or (extends and key in ("seeds", "plan")):
+            continue  # an older plan does not say, or may be extended
+        old = theirs[key]
+        if key == "arms":
+            found = _first_difference(old, mine)
+            if found is None:
+                continue
+            key, old, mine = found
+        if old != mine:
+            raise UserError(
+                f"{folder} belongs to another comparison: its {key} is {old}, yours is {mine}; "
+                "choose another --out"
+            )
 
 
-def _first_difference(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, Any, Any]:
-    """Where two sets of arms differ first: what, there, here."""
+def _first_difference(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """Where two sets of arms differ first: what, there, here.
+
+    Where the data lies is no difference: each run knows its data by its content. Neither is a
+    field that an older plan does not know.
+    """
     if set(old) != set(new):  # in the file they are sorted
         return "arms", ", ".join(old), ", ".join(sorted(new))
     for name, arm in new.items():
         for field, value in arm.items():
-            if old[name].get(field) != value:
-                return f"{name}'s {field}", old[name].get(field), value
-    return "arms", old, new
+            theirs = old[name].get(field, value)
+            if field not in ("data", "val_data") and theirs != value:
+                return f"{name}'s {field}", theirs, value
+    return None
 
 
 def cell_state(folder: Path, arm: str, seed: int) -> dict[str, Any]:

@@ -24,12 +24,14 @@ SEED = 0
 LEVEL = 0.95
 
 
-def of_fixed(a: Items, b: Items, unit: str | None, higher_is_better: bool) -> dict[str, Any]:
+def of_fixed(
+    a: Items, b: Items, unit: str | None, higher_is_better: bool, level: float = LEVEL
+) -> dict[str, Any]:
     """The item-level verdict on two sets of predictions for the same items."""
     same_items([a, b])
     if a.pooled is None:
         verdict = item_difference(
-            a.values, b.values, a.groups, LEVEL, unit=unit, higher_is_better=higher_is_better
+            a.values, b.values, a.groups, level, unit=unit, higher_is_better=higher_is_better
         )
     else:
         verdict = bootstrap_difference(
@@ -39,7 +41,7 @@ def of_fixed(a: Items, b: Items, unit: str | None, higher_is_better: bool) -> di
             len(a.keys),
             SEED,
             RESAMPLES,
-            LEVEL,
+            level,
             groups=a.groups,
             unit=unit,
             higher_is_better=higher_is_better,
@@ -48,7 +50,7 @@ def of_fixed(a: Items, b: Items, unit: str | None, higher_is_better: bool) -> di
 
 
 def of_runs(
-    a: Sequence[Items], b: Sequence[Items], unit: str | None, higher_is_better: bool
+    a: Sequence[Items], b: Sequence[Items], unit: str | None, higher_is_better: bool, level: float
 ) -> dict[str, Any]:
     """Seeds and new items together, for runs (one `Items` a seed) of two arms."""
     same_items([*a, *b])
@@ -57,7 +59,7 @@ def of_runs(
     if first.groups is not None:
         by_group = scores_by_group(Items.score, runs, first.groups)
         verdict = two_way_difference(
-            by_group[:seeds], by_group[seeds:], LEVEL, unit=unit, higher_is_better=higher_is_better
+            by_group[:seeds], by_group[seeds:], level, unit=unit, higher_is_better=higher_is_better
         )
         names = members_by_group(first.groups, len(keys))
         each = by_group[:seeds].mean(axis=0) - by_group[seeds:].mean(axis=0)
@@ -65,7 +67,7 @@ def of_runs(
     elif first.pooled is None:
         values = np.stack([items.values for items in runs])
         verdict = two_way_difference(
-            values[:seeds], values[seeds:], LEVEL, unit=unit, higher_is_better=higher_is_better
+            values[:seeds], values[seeds:], level, unit=unit, higher_is_better=higher_is_better
         )
     else:
         scores = np.array([items.score() for items in runs])
@@ -76,7 +78,7 @@ def of_runs(
             replicates[:seeds],
             replicates[seeds:],
             len(keys),
-            LEVEL,
+            level,
             unit=unit or "images",
             higher_is_better=higher_is_better,
         )

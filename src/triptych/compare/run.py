@@ -12,6 +12,7 @@ from triptych.compare.comparison import Comparison, check
 from triptych.compare.execute import run_cells
 from triptych.compare.fixed import fixed_verdict
 from triptych.compare.folder import VERDICT, Seeds, cell, look_into, open_folder
+from triptych.compare.same_data import refuse_other_data
 from triptych.compare.verdict import decided, verdict_of
 from triptych.errors import Stopped, UserError, WorkFailed
 from triptych.run import read_json, write_json
@@ -34,10 +35,12 @@ def compare(
     """
     study = studies.get(comparison.study)
     check(comparison, dict(study.metrics))
+    for _, recipe in comparison.recipes():
+        study.check(recipe)
     planned, seeds = open_folder(out, comparison)
     comparison = replace(comparison, seeds=seeds)
     if comparison.fixed:
-        return write_verdict(out, fixed_verdict(out, comparison, study, show_progress))
+        return write_verdict(out, fixed_verdict(out, comparison, study))
     try:
         run_cells(
             out,
@@ -68,6 +71,7 @@ def status(comparison: Comparison, out: Path) -> dict[str, Any]:
 
 
 def _verdict(out: Path, comparison: Comparison, study: Study, planned: Seeds) -> dict[str, Any]:
+    refuse_other_data(out, comparison)
     record = verdict_of(out, comparison, study, planned)
     lines = audit_arms(out, comparison)
     return record | {"audit": [line.as_dict() for line in lines]}

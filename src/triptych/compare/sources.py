@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import re
 import sys
@@ -17,7 +18,7 @@ from triptych.recipe import Recipe
 from triptych.study import Predictions
 
 FOLDER = "comparisons"
-DATA_OF_RECIPES = "--data is for fixed arms; recipes name their data: --set data=…"
+DATA_OF_RECIPES = "--data and --split are for fixed arms; recipes name their data: --set data=…"
 MADE_BY = "comparison"
 """The function of a comparison's file that returns it."""
 
@@ -68,7 +69,8 @@ def from_recipes(
     arms: dict[str, Recipe | Predictions] = {}
     for text in texts:
         name, _, settings = text.partition(":")
-        recipe = recipes.override(recipes.get(name), _settings(settings))
+        plain = recipes.get(name)
+        recipe = recipes.override(plain, _settings(settings, plain))
         arm = name.partition("/")[2] if not settings else text.partition("/")[2]
         arm = arm.replace(":", "-").replace("=", "-").replace(",", "-").replace("/", "-")
         if arm in arms:
@@ -91,11 +93,12 @@ def _asked(metric: str | None, margin: float | None) -> tuple[str, float]:
     return metric, margin
 
 
-def _settings(text: str) -> list[str]:
-    """`key=value,key=1,2` as settings: a comma before no `key=` belongs to the value."""
+def _settings(text: str, recipe: Recipe) -> list[str]:
+    """`key=value,key=1,2` as settings: a comma before no field's name belongs to the value."""
+    fields = {field.name for field in dataclasses.fields(recipe)}
     found: list[str] = []
     for part in filter(None, text.split(",")):
-        if "=" in part or not found:
+        if part.partition("=")[0] in fields or not found:
             found.append(part)
         else:
             found[-1] += f",{part}"
@@ -143,7 +146,7 @@ def of_command_line(
     until_decided: int | None,
     settings: Sequence[str],
     data: str | None,
-    split: str,
+    split: str | None,
     size: tuple[int, int] | None,
 ) -> Comparison:
     """The comparison that a command line asks for. Raises UserError."""
@@ -153,7 +156,7 @@ def of_command_line(
         if data is None:
             raise UserError("--predictions need the labelled data to be scored on: --data")
         return from_predictions(
-            predictions, data=data, split=split, metric=metric, margin=margin, size=size
+            predictions, data=data, split=split or "val", metric=metric, margin=margin, size=size
         )
     if not what:
         raise UserError("say what to compare: a name, a Python file, or recipes")
@@ -161,7 +164,7 @@ def of_command_line(
         raise UserError("--size is for --predictions; a recipe's fields are changed by --set")
     if len(what) == 1 and is_name(what[0]):
         return changed(
-            _on_data(from_name(what[0]), data),
+            _on_data(from_name(what[0]), data, split),
             settings=settings,
             seeds=seeds,
             until_decided=until_decided,
@@ -169,7 +172,7 @@ def of_command_line(
             margin=margin,
             varies=varies,
         )
-    if data is not None:
+    if data is not None or split is not None:
         raise UserError(DATA_OF_RECIPES)
     named = [text for text in what if is_name(text)]
     if named:
@@ -179,12 +182,12 @@ def of_command_line(
     return changed(asked, settings=settings, seeds=seeds, until_decided=until_decided)
 
 
-def _on_data(comparison: Comparison, data: str | None) -> Comparison:
-    if data is None:
+def _on_data(comparison: Comparison, data: str | None, split: str | None) -> Comparison:
+    if data is None and split is None:
         return comparison
     if not comparison.fixed:
         raise UserError(DATA_OF_RECIPES)
-    return replace(comparison, data=data)
+    return replace(comparison, data=data or comparison.data, split=split or comparison.split)
 
 
 def folder_name(what: Sequence[str], predictions: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ def verdict_of(
         "margin": comparison.margin,
         "plan": replace(comparison, seeds=planned).record()["plan"] | {"seeds": list(planned)},
         "data": _data(cells),
-        "arms": {name: _arm(of, comparison.metric) for name, of in cells.items()},
+        "arms": {name: _arm(of, comparison.metric, planned) for name, of in cells.items()},
         "pairs": _pairs(folder, comparison, study, cells, planned),
         "times": {name: _seconds(of) for name, of in cells.items()},
     }
@@ -65,10 +65,14 @@ def complete(cells: dict[int, dict[str, Any]], seeds: tuple[int, ...]) -> list[i
     return [seed for seed in seeds if cells[seed]["state"] == "done"]
 
 
-def _arm(cells: dict[int, dict[str, Any]], metric: str) -> dict[str, Any]:
-    """One arm's scores, costs and the state of every cell; nothing is dropped."""
+def _arm(cells: dict[int, dict[str, Any]], metric: str, planned: tuple[int, ...]) -> dict[str, Any]:
+    """One arm's scores, costs and the state of every cell; nothing is dropped.
+
+    Mean, deviation and n are those of the plan's seeds, as the verdict is.
+    """
     done = [state["result"] for state in cells.values() if state["state"] == "done"]
-    scores = [result["scores"][metric] for result in done]
+    chosen = [cells[seed]["result"] for seed in complete(cells, planned)]
+    scores = [result["scores"][metric] for result in chosen]
     found = stats.summary(scores) if scores else None
     costs = {
         name: _common([result.get(name) for result in done]) if done else None for name in COSTS
@@ -82,7 +86,7 @@ def _arm(cells: dict[int, dict[str, Any]], metric: str) -> dict[str, Any]:
         "mean": found.mean if found else None,
         "std": found.std if found else None,
         "n": len(scores),
-        "diverged": sum(result["diverged"] for result in done),
+        "diverged": sum(result["diverged"] for result in chosen),
         "cost": costs,
     }
 
@@ -125,7 +129,7 @@ def _pairs(
             judgement.as_dict()
             | {
                 "differs": {key: list(pair) for key, pair in differs.items()},
-                "new_items": _new_items(folder, comparison, study, cells, seeds, arm, baseline),
+                "new_items": _new_items(folder, comparison, study, cells, seeds, judgement),
                 "seeds_needed": _plan(comparison, cells, seeds, arm, baseline)
                 if judgement.verdict == "undecided"
                 else None,
@@ -205,10 +209,14 @@ def _new_items(
     study: Study,
     cells: dict[str, dict[int, dict[str, Any]]],
     seeds: tuple[int, ...],
-    arm: str,
-    baseline: str,
+    judgement: stats.Judgement,
 ) -> dict[str, Any] | None:
-    """Whether the difference holds on new items; None below 3 seeds or where a cell lacks."""
+    """Whether the difference holds on new items; None below 3 seeds or where a cell lacks.
+
+    At the level that the number of pairs and looks leaves, as the verdict itself; and what the
+    seeds do not show on this test set is not shown on new items.
+    """
+    arm, baseline = judgement.arm, judgement.baseline
     if len(seeds) < 3 or any(len(complete(cells[x], seeds)) < len(seeds) for x in (arm, baseline)):
         return None
     runs: list[list[Items]] = []
@@ -219,10 +227,18 @@ def _new_items(
             return None
         runs.append(present)
     higher = study.metrics[comparison.metric]
+    wide = judgement.adjusted_interval
     try:
-        return new_items.of_runs(runs[0], runs[1], study.group_unit, higher)
+        found = new_items.of_runs(
+            runs[0], runs[1], study.group_unit, higher, wide.level if wide else new_items.LEVEL
+        )
     except (UserError, ValueError) as error:
         return {"new_items": "cannot be judged", "sentence": str(error)}
+    ahead = "better" if (found["difference"] > 0) == higher else "worse"
+    if found["new_items"] == "yes" and judgement.verdict != ahead:
+        found["new_items"] = "not shown"
+        found["sentence"] = "not shown, as the seeds alone do not show a difference"
+    return found
 
 
 def _plan(

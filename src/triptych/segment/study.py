@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.data.download import file_sha256
 from triptych.data.open_data import open_data
-from triptych.errors import UserError
-from triptych.evaluation_folder import ITEMS
+from triptych.evaluation_folder import ITEMS, SCORES
+from triptych.run import newest_checkpoint, read_json, read_result
 from triptych.segment.evaluate import evaluate
 from triptych.segment.metrics import iou, mean, pixel_accuracy
+from triptych.segment.models import entry, names
 from triptych.segment.open_labeller import open_labeller
+from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.scores import Item, read_items
 from triptych.segment.train import train
 from triptych.study import Items, Predictions, Study
@@ -22,26 +26,53 @@ METRICS = {"mIoU": True, "pixel_accuracy": True, "BF": True}
 
 
 def run_items(folder: Path, metric: str) -> Items | None:
-    """What every frame of a run's evaluation contributed to a metric."""
-    found = sorted((folder / "evaluations").glob(f"*/{ITEMS}"))
-    return items_of(read_items(found[0])[0], metric) if found else None
+    """What every frame of a run's own evaluation contributed to a metric."""
+    result = read_result(folder)
+    if result is None:
+        return None
+    place = folder / "evaluations" / str(result["data"]).replace(" ", "-") / ITEMS
+    return items_of(read_items(place)[0], metric) if place.exists() else None
 
 
 def predict_items(arm: Predictions, data: str, split: str, metric: str, folder: Path) -> Items:
     """Score a model's name, a run folder or a folder of label images on one split.
 
-    The evaluation is kept in `folder`; one that is there already is read.
+    The evaluation is kept in `folder`; one that is there is read where neither the predictions'
+    source nor the data has changed since.
     """
     frames = open_data(data, split)
-    if not (folder / ITEMS).exists():
+    source = source_digest(arm)
+    if not _is_of(folder, source, frames.fingerprint()):
         labeller = open_labeller(arm.source, weights=arm.weights, size=arm.size)
         size = f"{arm.size[1]}x{arm.size[0]}" if arm.size else None
-        about = {"size": size, "runtime": getattr(labeller, "runtime", None)}
+        about = {"size": size, "runtime": getattr(labeller, "runtime", None), "source": source}
         evaluate(labeller, frames, out=folder, about=about)
-    items = items_of(read_items(folder / ITEMS)[0], metric)
-    if items.keys != tuple(frames.keys):
-        raise UserError(f"{folder} holds an evaluation of other frames; remove it")
-    return items
+    return items_of(read_items(folder / ITEMS)[0], metric)
+
+
+def _is_of(folder: Path, source: str, fingerprint: str) -> bool:
+    """Whether the evaluation that lies there is of this source on this data."""
+    if not ((folder / ITEMS).exists() and (folder / SCORES).exists()):
+        return False
+    scores = read_json(folder / SCORES)
+    return bool(scores.get("source") == source and scores.get("fingerprint") == fingerprint)
+
+
+def source_digest(arm: Predictions) -> str:
+    """A digest of what the predictions come from: weights, a checkpoint, or label images."""
+    place = Path(arm.source)
+    if arm.source in names():
+        published = entry(arm.source).weights
+        content = file_sha256(arm.weights) if arm.weights else published and published.sha256
+        return f"{arm.source} {content} {arm.size}"
+    if (place / "recipe.json").exists():
+        files = [newest_checkpoint(place) / "state.json"]
+    else:
+        files = sorted(path for path in place.rglob("*") if path.is_file())
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(place)} {file_sha256(file)}\n".encode())
+    return f"{digest.hexdigest()} {arm.size}"
 
 
 def items_of(items: Sequence[Item], metric: str) -> Items:
@@ -78,9 +109,15 @@ def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
+def check(recipe: SegmentRecipe) -> None:
+    """Raise UserError where no model has the recipe's name for it."""
+    entry(recipe.model)
+
+
 STUDY = Study(
     name="segment",
     train=train,
+    check=check,
     metrics=METRICS,
     run_items=run_items,
     predict_items=predict_items,

@@ -34,6 +34,7 @@ from triptych.segment.trained import write_classes
 from triptych.stopping import StopRequest
 from triptych.training.device import autocast, device_name, pick_device
 from triptych.training.ema import Ema
+from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
 from triptych.training.pace import Pace
 from triptych.training.schedules import factor, write_rate
@@ -69,6 +70,7 @@ def train(
     """
     stop = stop or StopRequest()
     place = pick_device(device)
+    keep_memory()
     train_frames = _open(recipe.data, recipe.train_split)
     val_frames = _open(recipe.val_data or recipe.data, recipe.val_split)
     if val_frames.classes != train_frames.classes:

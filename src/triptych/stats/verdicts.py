@@ -205,7 +205,7 @@ def decide(
         level_of_all = 1 - alpha * evidence.share / len(pairs)
         estimate = (evidence.difference, evidence.se, evidence.df)
         wide = t_interval(*estimate, level_of_all, adjusted_method)
-        exceeds = wide.low > margin or wide.high < -margin
+        exceeds = wide.low > margin if evidence.direction > 0 else wide.high < -margin
         measurable, inside = p_diff <= alpha, p_eq <= alpha
         verdict: Verdict = "undecided"
         if inside and not diverged:

@@ -83,6 +83,15 @@ def test_what_cannot_run_is_no_match(cache: Path) -> None:
     assert "bat_resnext26ts" not in every
 
 
+def test_other_sizes_are_measured(cache: Path) -> None:
+    found = near("31.4k", 0.05, image_size=64)
+    names = {model["name"]: model for model in found["models"]}
+    # At 64×64 the transformer has 192 more positions.
+    assert names["resnext-tiny"]["parameters"] == 31_396
+    assert "vit-tiny" not in names
+    assert names["resnext-tiny"]["macs"] > 4 * 600_000
+
+
 def test_nothing_near(cache: Path) -> None:
     assert describe_near(near("1GMACs", 0.0001)).endswith("none")
 

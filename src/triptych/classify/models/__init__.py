@@ -41,6 +41,16 @@ def entry(name: str) -> ModelEntry:
     raise _unknown(name, names())
 
 
+def known(name: str) -> None:
+    """Raise UserError, with the nearest names, unless the name is one of ours or of timm's."""
+    if name in ENTRIES:
+        return
+    import timm
+
+    if not timm.is_model(name):
+        raise _unknown(name, (*names(), *timm.list_models()))
+
+
 def create(
     name: str, *, classes: int = 100, image_size: int = 32, drop_path: float = 0.0
 ) -> nn.Module:
@@ -56,20 +66,17 @@ def create(
     if image_size < 1:
         raise UserError(f"an image needs at least one pixel, not a side of {image_size}")
     if name in ENTRIES:
-        known = ENTRIES[name]
-        if image_size % known.patch:
+        ours = ENTRIES[name]
+        if image_size % ours.patch:
             raise UserError(
-                f"{name} cuts images into patches of {known.patch}×{known.patch}, which does not "
-                f"divide a side of {image_size}: choose a multiple of {known.patch}"
+                f"{name} cuts images into patches of {ours.patch}×{ours.patch}, which does not "
+                f"divide a side of {image_size}: choose a multiple of {ours.patch}"
             )
-        model = known.builder(classes, image_size)
+        model = ours.builder(classes, image_size)
     else:
-        import timm
-
         from triptych.classify.models.from_timm import working_from_timm
 
-        if not timm.is_model(name):
-            raise _unknown(name, (*names(), *timm.list_models()))
+        known(name)
         model = working_from_timm(name, classes, image_size)
     set_drop_path(model, drop_path)
     return model

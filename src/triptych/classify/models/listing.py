@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from triptych.classify.models.registry import ENTRIES
+from triptych.classify.models.registry import ENTRIES, TABLE_SIZE
 
 
 def records() -> dict[str, Any]:
@@ -13,7 +13,7 @@ def records() -> dict[str, Any]:
     return {
         "study": "classify",
         "classes": 100,
-        "image_size": 32,
+        "image_size": TABLE_SIZE,
         "models": [
             {
                 "name": entry.name,

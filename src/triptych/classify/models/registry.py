@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+TABLE_SIZE = 32
+"""Side of the images that the table's costs are for."""
+
+
 @dataclass(frozen=True)
 class ModelEntry:
     """One line of the table; the costs are for 100 classes and images of 32×32."""

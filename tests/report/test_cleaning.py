@@ -16,7 +16,7 @@ FOLDER = Path("/data/ann/runs/secret")
     ("spec", "name"),
     [
         ("cifar100", "cifar100"),
-        ("cifar100:../shared/x", "cifar100"),
+        ("cifar100:../data/x", "cifar100"),
         ("folder:/home/ann/a,b/c,size=64", "folder:size=64"),
         ("objects:train=200,val=50", "objects:train=200,val=50"),
         ("streets:scenes=64,size=192x96", "streets:scenes=64,size=192x96"),

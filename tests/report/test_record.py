@@ -78,7 +78,7 @@ def test_nothing_tells_of_machine_or_person(
     monkeypatch.setenv("HOME", "/home/ann lee")
     folder = make_folder(verdict)
     plan = json.loads((folder / "comparison.json").read_text())
-    plan["arms"]["conv"] = {"data": "cifar100:../shared/ann", "weights": "/home/ann/w.pth"}
+    plan["arms"]["conv"] = {"data": "cifar100:../data/ann", "weights": "/home/ann/w.pth"}
     (folder / "comparison.json").write_text(json.dumps(plan))
     verdict["arms"]["conv"]["states"]["1"] = f"failed: {folder}/conv broke"
     write_record(folder, verdict, tmp_path / "x")

@@ -46,7 +46,7 @@ def without_paths(text: str, folder: Path) -> str:
 
 
 def data_name(spec: str, with_folder: bool = False) -> str:
-    """`cifar100:../shared/x` → `cifar100`, `folder:/a/b,size=64` → `folder:size=64`."""
+    """`cifar100:../data/x` → `cifar100`, `folder:/a/b,size=64` → `folder:size=64`."""
     kind, _, rest = spec.partition(":")
     parts = rest.split(",")
     options = [part for part in parts if _OPTION.fullmatch(part)]

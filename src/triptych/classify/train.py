@@ -32,6 +32,7 @@ from triptych.errors import UserError
 from triptych.run import Run, read_result, write_json
 from triptych.runtime import runtime_record
 from triptych.stopping import StopRequest
+from triptych.training.cost import training_gflop
 from triptych.training.device import autocast, device_name, pick_device
 from triptych.training.ema import Ema
 from triptych.training.fingerprints import row_hashes
@@ -44,8 +45,6 @@ from triptych.training.state import TrainState, parameter_count
 from triptych.training.witness import Witness
 
 CLASSES = "classes.json"
-PASSES = 3
-"""A training step costs about three forward passes: one forward, two backward."""
 
 
 @dataclass(frozen=True)
@@ -315,7 +314,7 @@ def finish(
         "samples": state.samples,
         "parameters": parameter_count(state.model),
         "MACs": macs,
-        "training_GFLOP": round(2 * PASSES * macs * state.samples / 1e9, 1),
+        "training_GFLOP": training_gflop(macs, state.samples),
         "times": {"seconds": round(state.seconds, 3)},
     }
     run.finish(result)

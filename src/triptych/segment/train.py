@@ -32,6 +32,7 @@ from triptych.segment.open_labeller import NetworkLabeller
 from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.trained import write_classes
 from triptych.stopping import StopRequest
+from triptych.training.cost import macs, training_gflop
 from triptych.training.device import autocast, device_name, pick_device
 from triptych.training.ema import Ema
 from triptych.training.memory import keep_memory
@@ -111,6 +112,8 @@ def train(
         assert state.witness is not None
         known = [frame_hash(data.train.load(index)[0]) for index in range(len(data.train))]
         write_json(out / TESTIMONY, state.witness.testimony(state.model, torch.cat(known)))
+        shape = recipe.crop or data.train.load(0)[0].shape[:2]
+        cost = macs(state.model, *shape)
         result = {
             "recipe": recipe.name,
             "seed": seed,
@@ -121,6 +124,8 @@ def train(
             "updates": state.step,
             "samples": state.samples,
             "parameters": parameter_count(state.model),
+            "MACs": cost,
+            "training_GFLOP": training_gflop(cost, state.samples),
             "times": {"seconds": round(state.seconds, 3)},
         }
         run.finish(result)

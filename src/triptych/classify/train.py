@@ -22,7 +22,6 @@ from triptych.classify.evaluate import (
     write_evaluation,
 )
 from triptych.classify.models import create
-from triptych.classify.models.cost import macs as macs_of
 from triptych.classify.recipes import ClassifyRecipe
 from triptych.classify.sampler import epoch_order, steps_per_epoch
 from triptych.data.image_copies import copies_between
@@ -32,7 +31,7 @@ from triptych.errors import UserError
 from triptych.run import Run, read_result, write_json
 from triptych.runtime import runtime_record
 from triptych.stopping import StopRequest
-from triptych.training.cost import training_gflop
+from triptych.training.cost import macs, training_gflop
 from triptych.training.device import autocast, device_name, pick_device
 from triptych.training.ema import Ema
 from triptych.training.fingerprints import row_hashes
@@ -302,7 +301,7 @@ def finish(
             "images": len(splits[name]),
         }
     write_json(run.folder / TESTIMONY, testimony)
-    macs = macs_of(state.model, splits["train"].pixels.shape[-1])
+    cost = macs(state.model, splits["train"].pixels.shape[-1])
     result = {
         "recipe": recipe.name,
         "seed": seed,
@@ -313,8 +312,8 @@ def finish(
         "updates": state.step,
         "samples": state.samples,
         "parameters": parameter_count(state.model),
-        "MACs": macs,
-        "training_GFLOP": training_gflop(macs, state.samples),
+        "MACs": cost,
+        "training_GFLOP": training_gflop(cost, state.samples),
         "times": {"seconds": round(state.seconds, 3)},
     }
     run.finish(result)

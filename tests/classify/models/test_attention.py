@@ -77,7 +77,7 @@ def test_the_last_block_needs_the_first_token_only(rate: float) -> None:
 
 
 def test_costs_count_every_token() -> None:
-    from triptych.classify.models import cost
+    from triptych.training import cost
 
     model = create("vit-tiny")
     whole = cost.macs(model, 32)

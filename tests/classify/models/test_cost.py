@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from triptych.classify.models import cost, create
+from triptych.classify.models import create
+from triptych.training import cost
+from triptych.training.state import parameter_count
 
 
 class _Images(nn.Module):
@@ -32,7 +34,7 @@ class _Attention(nn.Module):
 
 def test_one_convolution() -> None:
     model = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=True)
-    assert cost.parameters(model) == 8 * 27 + 8
+    assert parameter_count(model) == 8 * 27 + 8
     assert cost.macs(model, 10) == 5 * 5 * 8 * 27
     assert cost.activations(model, 10) == 5 * 5 * 8
 

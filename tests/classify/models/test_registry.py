@@ -11,8 +11,8 @@ from timm.layers import DropPath
 from timm.models.vision_transformer import VisionTransformer
 
 from triptych.classify.models import create, entry, names, set_drop_path
-from triptych.classify.models.cost import parameters
 from triptych.errors import UserError
+from triptych.training.state import parameter_count as parameters
 
 
 def counted(name: str, classes: int = 100) -> int:

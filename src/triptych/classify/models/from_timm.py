@@ -5,9 +5,9 @@ from __future__ import annotations
 import timm
 from torch import nn
 
-from triptych.classify.models.cost import evaluate_once
 from triptych.classify.models.drop_path import REFERENCE, install
 from triptych.errors import UserError
+from triptych.training.cost import evaluate_once
 
 
 def from_timm(name: str, classes: int, image_size: int) -> nn.Module:

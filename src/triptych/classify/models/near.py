@@ -132,8 +132,9 @@ def _measure(name: str, image_size: int) -> Costs | None:
     """The costs, without memory for weights; None where the model cannot be built or run."""
     import torch
 
-    from triptych.classify.models import cost
     from triptych.classify.models.from_timm import from_timm
+    from triptych.training.cost import macs
+    from triptych.training.state import parameter_count
 
     try:
         with torch.device("meta"):
@@ -141,7 +142,7 @@ def _measure(name: str, image_size: int) -> Costs | None:
                 model = ENTRIES[name].builder(CLASSES, image_size)
             else:
                 model = from_timm(name, CLASSES, image_size)
-            return {"parameters": cost.parameters(model), "macs": cost.macs(model, image_size)}
+            return {"parameters": parameter_count(model), "macs": macs(model, image_size)}
     except Exception:
         # 1,300 architectures fail in as many ways; whatever the reason, it is no match.
         return None

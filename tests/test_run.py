@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import signal
-from collections.abc import Callable
+import runpy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,24 +58,12 @@ def outcome(folder: Path) -> dict[str, bytes]:
 
 def _die_at(count: int, folder: Path) -> None:
     """Do the work, killed by SIGKILL just before the file operation number `count`."""
-    left = count
-
-    def fault(function: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*arguments: Any, **options: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return wrapped
-
-    for owner, name in [
+    operations = [
         (Path, "write_text"), (Path, "write_bytes"), (Path, "rename"), (Path, "replace"),
         (Path, "mkdir"), (Path, "open"), (os, "fsync"), (os, "open"), (os, "unlink"),
         (os, "rmdir"), (os, "truncate"), (run_module.shutil, "rmtree"),
-    ]:  # fmt: skip
-        setattr(owner, name, fault(getattr(owner, name)))
+    ]  # fmt: skip
+    runpy.run_path(str(Path(__file__).with_name("faults.py")))["die_at"](count, operations)
     work(folder)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable
+import runpy
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,6 +23,12 @@ SETTINGS = [
 ]
 """Besides what `classify/published` has: repeats, MixUp, CutMix, erasing, all operations."""
 
+FAULTS = Path(__file__).parents[1] / "faults.py"
+WRITES = [
+    (Path, "write_text"), (Path, "rename"), (Path, "replace"), (Path, "mkdir"),
+    (os, "fsync"), (os, "unlink"), (os, "rmdir"), (state, "save_file"),
+]  # fmt: skip
+
 
 def work(folder: Path, data: Path, precision: str, die_at: int = 0) -> None:
     """Train; with `die_at`, SIGKILL just before the write of that number."""
@@ -32,31 +36,11 @@ def work(folder: Path, data: Path, precision: str, die_at: int = 0) -> None:
     pace.SAVE_EVERY_SECONDS = 0  # a checkpoint after every step
     os.fsync = lambda _: None  # what a killed process wrote is there without it
     if die_at:
-        _inject(die_at)
+        runpy.run_path(str(FAULTS))["die_at"](die_at, WRITES)
     settings = [*SETTINGS, f"data=folder:{data}", f"precision={precision}"]
     recipe = recipes.override(recipes.get("classify/published"), settings)
     assert isinstance(recipe, ClassifyRecipe)
     training.train(recipe, 3, folder, device="cpu", show_progress=False)
-
-
-def _inject(count: int) -> None:
-    left = count
-
-    def fault(function: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*arguments: Any, **options: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return wrapped
-
-    for owner, name in [
-        (Path, "write_text"), (Path, "rename"), (Path, "replace"), (Path, "mkdir"),
-        (os, "fsync"), (os, "unlink"), (os, "rmdir"), (state, "save_file"),
-    ]:  # fmt: skip
-        setattr(owner, name, fault(getattr(owner, name)))
 
 
 if __name__ == "resume_child":

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable
+import runpy
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -23,36 +21,22 @@ SETTINGS = [
     "evaluate_every=1",
 ]
 
+FAULTS = Path(__file__).parents[1] / "faults.py"
+WRITES = [
+    (Path, "write_text"), (Path, "rename"), (Path, "replace"), (Path, "mkdir"),
+    (os, "fsync"), (os, "unlink"), (os, "rmdir"), (state, "save_file"),
+]  # fmt: skip
+
 
 def work(folder: Path, die_at: int = 0) -> None:
     """Train; with `die_at`, SIGKILL just before the write of that number."""
     torch.set_num_threads(1)
     pace.SAVE_EVERY_SECONDS = 0  # a checkpoint after every step
     if die_at:
-        _inject(die_at)
+        runpy.run_path(str(FAULTS))["die_at"](die_at, WRITES)
     recipe = recipes.override(recipes.get("segment/tiny"), SETTINGS)
     assert isinstance(recipe, SegmentRecipe)
     training.train(recipe, 3, folder, device="cpu", show_progress=False)
-
-
-def _inject(count: int) -> None:
-    left = count
-
-    def fault(function: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*arguments: Any, **options: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return wrapped
-
-    for owner, name in [
-        (Path, "write_text"), (Path, "rename"), (Path, "replace"), (Path, "mkdir"),
-        (os, "fsync"), (os, "unlink"), (os, "rmdir"), (state, "save_file"),
-    ]:  # fmt: skip
-        setattr(owner, name, fault(getattr(owner, name)))
 
 
 if __name__ == "resume_child":

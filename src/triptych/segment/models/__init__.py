@@ -9,13 +9,13 @@ import difflib
 from typing import TYPE_CHECKING
 
 from triptych.errors import UserError
+from triptych.segment.models.catalogue import ENTRIES, ModelEntry
 from triptych.segment.models.listing import (
     describe,
     describe_weights,
     records,
     weight_records,
 )
-from triptych.segment.models.registry import ENTRIES, ModelEntry
 from triptych.weights import Published
 
 if TYPE_CHECKING:

@@ -14,6 +14,16 @@ _NAMED = 3  # entries named in an error: enough to recognise an architecture by
 class SegmentationModel(nn.Module):
     """Maps normalised images (N, 3, H, W) to logits (N, classes, H, W), whatever H and W."""
 
+    def forward_train(self, images: Tensor) -> dict[str, Tensor]:
+        """What training needs besides the logits, each by its name.
+
+        `logits` (N, classes, H, W); where the model has them `aux`, a second prediction of the
+        same shape that is trained along (OCR's), `edges` (N, 1, H, W), logits of the boundary,
+        and `features` (N, C, h, w), the finest map before the classes, on which an edge head can
+        be trained.
+        """
+        return {"logits": self(images)}
+
     def load_published(self, state_dict: Mapping[str, object]) -> None:
         """Load a published checkpoint, every entry of it and of the model accounted for.
 

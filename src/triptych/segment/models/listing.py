@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from triptych.segment.models.registry import ENTRIES
+from triptych.segment.models.catalogue import ENTRIES
 from triptych.weights import Published, find
 
 

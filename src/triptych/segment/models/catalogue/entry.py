@@ -1,0 +1,32 @@
+"""What is known of a model before it is made. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from triptych.data.classes import ClassSet
+from triptych.normalisation import Normalisation
+from triptych.weights import Published
+
+if TYPE_CHECKING:
+    from triptych.segment.models.base import SegmentationModel
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One line of the table."""
+
+    name: str
+    builder: Callable[[int], SegmentationModel]
+    """Makes the model with that many outputs."""
+    classes: ClassSet
+    outputs: int
+    """Logits of the published weights; those past the classes (void) are no prediction."""
+    parameters: int
+    """With that many outputs."""
+    normalisation: Normalisation
+    weights: Published | None
+    """None for a model that only ever is trained from scratch."""
+    paper: str

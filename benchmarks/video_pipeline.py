@@ -5,7 +5,8 @@
 One run measures, on the same frames:
 
 1. each stage alone, in processor seconds per frame (all threads of the process): decode, model,
-   draw, encode. The processor allows cores / their sum frames per second.
+   flow (for the stability of the labels), draw, encode. The processor allows cores / their sum
+   frames per second.
 2. `triptych predict` from end to end, in frames per second; `ratio_to_bound` is its share of 1.
 3. the original's way: float32 eager PyTorch, frame by frame. One program reads picture files and
    writes label PNGs, a second colours them, a third joins pictures and colours to a video. Only
@@ -37,12 +38,14 @@ from torch.nn import functional as F
 from triptych.data.labelled import Image
 from triptych.data.streets import scene
 from triptych.draw import Sheet
+from triptych.segment.flow import Grey, motion_between, reduced_grey
 from triptych.segment.labeller import FrameKey, Labeller
 from triptych.segment.labelling import Clock, Labelling
 from triptych.segment.models import create, entry
 from triptych.segment.open_labeller import open_labeller
 from triptych.segment.pictures import find_pictures, read_picture
 from triptych.segment.predict import PredictOptions, predict
+from triptych.segment.stability import Stability, look
 from triptych.video import VideoReader, VideoWriter, write_video
 from triptych.weights import fetch, load
 
@@ -145,6 +148,16 @@ def stages_alone(
         keys = [[FrameKey("clip", index)] for index in range(len(images))]
         maps = list(pool.map(labeller.labels, (image[None] for image in images), keys))
 
+    with timed("flow"), steady(folder, labeller) as stability:
+        before: Grey | None = None
+        for index, (image, labels) in enumerate(zip(images, maps, strict=True)):
+            grey = reduced_grey(image)
+            motion = None if before is None else motion_between(before, grey)
+            seen = look([labels[0]], grey, motion)
+            stability.add(str(index), float(index / RATE), image, [labels[0]], seen)
+            before = grey
+        stability.finish()
+
     canvas = sheet.blank()
 
     def draw(image: Image, labels: Any) -> None:
@@ -164,6 +177,10 @@ def stages_alone(
         for index, drawn in enumerate(canvases):
             writer.write(drawn, index / RATE)
     return result
+
+
+def steady(folder: Path, labeller: Labeller) -> Stability:
+    return Stability(folder / "stability", ["model"], ["model"], [labeller.classes])
 
 
 def encoder(path: Path, sheet: Sheet) -> VideoWriter:

@@ -15,15 +15,18 @@ from triptych import cli
 
 VERBS = {
     "demo": "--debug --device --json --out --seed",
-    "predict": "INPUT --alpha --audio --debug --device --json --model --no-audio --out --runtime "
-    "--save-labels --size --view --weights",
-    "evaluate": "--batch-size --data --debug --device --json --map --model --out --runtime --size "
-    "--split --weights",
+    "predict": "INPUT --alpha --audio --debug --device --json --model --no-audio --no-stability "
+    "--out --runtime --save-labels --scales --size --stability --tile --view --weights",
+    "evaluate": "--batch-size --data --debug --device --json --map --model --out --runtime "
+    "--scales --size --split --tile --weights",
     "train": "STUDY/RECIPE --debug --device --json --max-minutes --out --seed --set",
     "compare": "NAME|FILE.py|RECIPE... --data --debug --device --json --margin --max-minutes "
     "--metric --out --predictions --record --seeds --set --size --split --status --until-decided "
     "--varies",
     "audit": "RUN|COMPARISON --debug --json",
+    "bench": "--debug --device --frames --json --model --out --runtime --scores --seconds --size "
+    "--weights",
+    "export": "--debug --format --json --model --out --size --weights",
     "models": "--debug --json --near",
     "weights list": "--debug --json",
     "weights fetch": "MODEL... --debug --json",
@@ -79,6 +82,10 @@ def test_every_help_names_every_option_and_imports_no_torch() -> None:
         ("predict x.mp4 --view up", "'up' is not one of"),
         ("predict x.mp4 --size 640", "WIDTHxHEIGHT"),
         ("predict x.mp4 --sise 640x480", "--size"),
+        ("predict x.mp4 --scales 0.5,2", "1, the image's own size, must be among them"),
+        ("predict x.mp4 --scales half", "with commas"),
+        ("predict x.mp4 --tile 512", "WIDTHxHEIGHT"),
+        ("evaluate --data streets --scales 0,1", "must be positive"),
         ("evaluate", "Missing option '--data'"),
         ("train segment/tinny", "did you mean segment/tiny"),
         ("train segment/tiny --set epoch=1", "did you mean 'epochs'"),

@@ -13,13 +13,14 @@ from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from triptych.data.download import Patience
 from triptych.errors import UserError, WorkFailed
-from triptych.weights import Published, fetch, find, load, weights_folders
+from triptych.weights import SHIPPED, Published, fetch, find, load, weights_folders
 
 CONTENT = b"weights of a model"
 QUICK = Patience(timeout=2, tries=2, pause=0.01)
@@ -64,7 +65,7 @@ def test_named_folders_come_before_the_cache(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRIPTYCH_WEIGHTS", os.pathsep.join([str(tmp_path / "a"), "", "b"]))
-    assert weights_folders() == [tmp_path / "a", Path("b"), cache]
+    assert weights_folders() == [tmp_path / "a", Path("b"), SHIPPED, cache]
     cache.mkdir(parents=True)
     (cache / PUBLISHED.file).write_bytes(CONTENT)
     assert find(PUBLISHED) == cache / PUBLISHED.file
@@ -112,6 +113,44 @@ def test_a_wrong_file_is_refused(served: tuple[Path, str], cache: Path) -> None:
     assert list(cache.iterdir()) == []
 
 
+class TestTheFirstDigitsOfADigest:
+    """Where the authors published no more than the beginning of the sha256."""
+
+    BEGUN = replace(PUBLISHED, sha256=str(PUBLISHED.sha256)[:8])
+
+    def test_the_file_is_found_and_another_is_not(
+        self, cache: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(logging.getLogger("triptych"), "propagate", True)
+        cache.mkdir(parents=True)
+        (cache / PUBLISHED.file).write_bytes(CONTENT)
+        assert find(self.BEGUN) == cache / PUBLISHED.file
+        (cache / PUBLISHED.file).write_bytes(b"something else")
+        assert find(self.BEGUN) is None
+        assert f"its sha256 is not {self.BEGUN.sha256}" in caplog.text
+
+    def test_a_download_is_checked_and_goes_on(
+        self, served: tuple[Path, str], cache: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        folder, address = served
+        (folder / "m").write_bytes(CONTENT)
+        wanted = replace(self.BEGUN, address=f"{address}/m")
+        cache.mkdir(parents=True)
+        (cache / f"{PUBLISHED.file}.part").write_bytes(CONTENT[:5])
+        assert fetch(wanted, patience=QUICK).read_bytes() == CONTENT
+        assert "could not be checked" not in caplog.text
+        (cache / PUBLISHED.file).unlink()
+        (folder / "m").write_bytes(b"<html>log in first</html>")
+        with pytest.raises(WorkFailed, match=f"/m is not the file .* sha256 {self.BEGUN.sha256}, "):
+            fetch(wanted, patience=QUICK)
+        assert list(cache.iterdir()) == []
+
+    @pytest.mark.parametrize("sha256", ["", "2376f12", "2376F12B", "2376f12g", "a" * 65])
+    def test_too_few_digits_or_none_are_a_mistake_in_the_registry(self, sha256: str) -> None:
+        with pytest.raises(ValueError, match="no sha256 nor its first digits"):
+            replace(PUBLISHED, sha256=sha256)
+
+
 def test_an_unknown_digest_is_said(
     served: tuple[Path, str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +185,19 @@ def test_safetensors_load_whatever_the_ending(tmp_path: Path) -> None:
     weights = {"layer.weight": torch.randn(3, 2)}
     save_file(weights, tmp_path / "w.bin")
     assert torch.equal(load(tmp_path / "w.bin")["layer.weight"], weights["layer.weight"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_numpys_objects_beside_the_weights_are_left_out(tmp_path: Path, legacy: bool) -> None:
+    content = {
+        "state_dict": {"layer.weight": torch.ones(3)},
+        "meta": {"best": np.float64(0.5), "history": np.arange(3), "kind": np.dtype("f4")},
+    }
+    torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=not legacy)
+    got = load(tmp_path / "w.pth")
+    assert torch.equal(got["state_dict"]["layer.weight"], torch.ones(3))  # type: ignore[index]
+    kinds = {type(value) for value in got["meta"].values()}  # type: ignore[attr-defined]
+    assert {kind.__module__ for kind in kinds} == {"triptych.weights"}
 
 
 class Bomb:

@@ -15,3 +15,5 @@ class Normalisation:
 
 
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=1 / 255)
+EFFICIENTNET_LITE = Normalisation(mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0))
+"""That of the published EfficientNet-Lite weights."""

@@ -160,6 +160,10 @@ class Run:
         self._metrics.truncate(length)
         self._metrics.seek(length)
 
+    def restart(self) -> None:
+        """Empty the metrics, for what has no checkpoints of its own and begins anew each time."""
+        self._truncate(0)
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write `result.json`, which says that the run ended."""
         os.fsync(self._metrics.fileno())

@@ -84,6 +84,10 @@ class Study:
     predict_items: Callable[[Predictions, str, str, str, Path], Items]
     """(fixed predictions, data, split, metric, folder for the evaluation) → items of an arm from
     outside."""
+    evaluation_items: Callable[[Path, str], Items | None]
+    """(folder of an evaluation, score) → its items; None where it has no such score."""
+    beside: tuple[str, ...] = ()
+    """Further scores in a result, which may stand beside a metric but are not judged."""
     group_unit: str | None = None
     """What clusters of items are called, in the plural; None where items are independent."""
 

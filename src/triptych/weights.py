@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,16 @@ from triptych.errors import UserError
 _LOG = logging.getLogger("triptych")
 _TORCH_MAGIC = (b"PK\x03\x04", b"\x80\x02")  # a zip archive; before PyTorch 1.6 a bare pickle
 _READABLE = "it must be safetensors or a PyTorch file of weights"
+_BESIDE_WEIGHTS = (
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+    "numpy.ndarray",
+    "numpy.dtype",
+    "mmengine.logging.history_buffer.HistoryBuffer",
+)
+"""What training programs keep beside the weights, such as scores; read as `_Omitted`."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,8 @@ class Published:
     address: str | None
     """None where no server has this very file: the user brings it."""
     sha256: str | None
-    """None where it is not known: then a download cannot be checked, which is said."""
+    """In hex, or its first digits, at least 8, where the authors published no more of it. None
+    where it is not known: then a download cannot be checked, which is said."""
     licence: str
     claimed: Mapping[str, float]
     """Scores that the authors claim, fractions by the metric's name."""
@@ -39,11 +51,19 @@ class Published:
     source: str
     """Whose they are."""
 
+    def __post_init__(self) -> None:
+        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{8,64}", self.sha256):
+            raise ValueError(f"{self.file}: {self.sha256!r} is no sha256 nor its first digits")
+
+
+SHIPPED = Path(__file__).parent / "shipped"
+"""Weights that this project trained itself and that come with it."""
+
 
 def weights_folders() -> list[Path]:
-    """Where files of weights are looked for: those of `$TRIPTYCH_WEIGHTS`, then the cache."""
+    """Where files of weights are looked for: `$TRIPTYCH_WEIGHTS`, the package, the cache."""
     own = os.environ.get("TRIPTYCH_WEIGHTS", "").split(os.pathsep)
-    return [*(Path(folder) for folder in own if folder), cache_folder() / "weights"]
+    return [*(Path(folder) for folder in own if folder), SHIPPED, cache_folder() / "weights"]
 
 
 def find(published: Published) -> Path | None:
@@ -52,7 +72,7 @@ def find(published: Published) -> Path | None:
         path = folder / published.file
         if not path.is_file():
             continue
-        if published.sha256 is None or file_sha256(path) == published.sha256:
+        if published.sha256 is None or file_sha256(path).startswith(published.sha256):
             return path
         _LOG.warning("%s is passed over: its sha256 is not %s", path, published.sha256)
     return None
@@ -84,8 +104,9 @@ def fetch(published: Published, *, patience: Patience | None = None) -> Path:
 def load(path: Path) -> Mapping[str, object]:
     """What a file of weights holds: tensors by name, maybe under `state_dict`, on the CPU.
 
-    Reads safetensors and PyTorch files. Nothing in a file is ever executed: raises UserError
-    where a pickle holds anything but plain weights, and where the file is damaged or no weights.
+    Reads safetensors and PyTorch files. Nothing in a file is ever executed: numpy's objects, which
+    training programs keep beside the weights, are left out; raises UserError where a pickle holds
+    anything else but plain weights, and where the file is damaged or no weights.
     """
     try:
         with path.open("rb") as file:
@@ -103,11 +124,22 @@ def load(path: Path) -> Mapping[str, object]:
         raise UserError(f"{path} is damaged or no file of weights ({error}); {_READABLE}") from None
 
 
+class _Omitted:
+    """Stands for an object that was not made: takes whatever would make it, and forgets it."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
 def _load_torch(path: Path) -> Mapping[str, object]:
     import torch
 
+    omitted = torch.serialization.safe_globals([(_Omitted, name) for name in _BESIDE_WEIGHTS])
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), omitted:
             warnings.simplefilter("ignore")  # the error below says it in one line
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -18,7 +18,7 @@ from triptych.classify.models import create
 from triptych.compare import Comparison, Predictions
 from triptych.compare.run import compare
 from triptych.data.open_images import open_images
-from triptych.run import newest_checkpoint
+from triptych.run import newest_checkpoint, read_json
 
 CLASSIFY = study.get("classify")
 CLASSES = ("one", "two", "three", "four", "five", "six")
@@ -117,6 +117,7 @@ def test_two_files_of_scores_are_compared_by_images(
         seeds=(),
         metric="top1",
         margin=0.05,
+        beside=("top5", "loss"),
         data=data,
         split="test",
     )
@@ -127,4 +128,44 @@ def test_two_files_of_scores_are_compared_by_images(
     (pair,) = verdict["pairs"]
     assert pair["difference"] == pytest.approx(run[1]["scores"]["top1"] - 1 / 6)
     assert pair["interval"]["low"] < pair["difference"] < pair["interval"]["high"]
+    top5, loss = pair["beside"]
+    assert (top5["score"], loss["score"]) == ("top5", "loss")
+    assert top5["of_arm"] == pytest.approx(run[1]["scores"]["top5"])
+    assert loss["of_arm"] == pytest.approx(run[1]["scores"]["loss"], rel=1e-5)
+    assert loss["interval"]["low"] < loss["difference"] < loss["interval"]["high"]
     assert {line["finding"] for line in verdict["audit"]} == {"unknown"}
+
+
+def test_top5_beside_top1_of_runs(data: str, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    settings = [f"data={data}", "epochs=1", "batch_size=12", "model=vit-tiny"]
+    arms = {
+        name: recipes.override(recipes.get("classify/tiny"), [*settings, f"lr={lr}"])
+        for name, lr in (("slow", 1e-4), ("fast", 1e-3))
+    }
+    asked = Comparison(
+        question="Faster or slower?",
+        arms=dict(arms),
+        varies=frozenset({"lr"}),
+        seeds=(0, 1, 2),
+        metric="top1",
+        margin=0.05,
+        beside=("top5", "val_loss"),
+    )
+    verdict = compare(asked, tmp_path / "c", device="cpu", show_progress=False)
+    top5, loss = verdict["pairs"][0]["beside"]
+    results = [read_json(tmp_path / f"c/fast/seed-{seed}/result.json") for seed in range(3)]
+    for found, name in ((top5, "top5"), (loss, "val_loss")):
+        scores = [result["scores"][name] for result in results]
+        assert found["of_arm"]["mean"] == pytest.approx(np.mean(scores))
+        assert found["by_group"] is None
+    assert loss["interval"]["method"] == "Welch t over seeds"
+
+
+def test_an_evaluation_has_items_of_its_own_scores_alone(
+    run: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    (place,) = (run[0] / "evaluations").glob("*-test")
+    assert CLASSIFY.evaluation_items(place, "top5") is not None
+    assert CLASSIFY.evaluation_items(place, "val_top5") is None
+    assert CLASSIFY.evaluation_items(tmp_path, "top5") is None

@@ -40,6 +40,10 @@ class Fake:
     acts: dict[tuple[str, int], dict[str, Callable[[], None]]] = field(default_factory=dict)
     """(model, seed) → what is done `early`, before the folder is opened, or `inside` or `after`."""
     diverged: set[tuple[str, int]] = field(default_factory=set)
+    dark: set[tuple[str, int]] = field(default_factory=set)
+    """Cells in which no item counts for the score `dim`."""
+    groups: str | None = None
+    """The group of every item, a letter each."""
 
     def recipe(self, model: str = "a", **changes: Any) -> FakeRecipe:
         plain = FakeRecipe(
@@ -92,13 +96,14 @@ class Fake:
             score = self.score(recipe, seed)
             noise = np.random.default_rng(seed).normal(0, 0.1, ITEMS)
             items = score + noise - noise.mean()
-            write_json(out / "items.json", {"top1": items.tolist()})
+            dim = None if (recipe.model, seed) in self.dark else score / 2
+            write_json(out / "items.json", {"top1": items.tolist(), "dim": (items / 2).tolist()})
             write_json(out / "audit.json", testimony(recipe))
             result = {
                 "recipe": recipe.name,
                 "seed": seed,
                 "data": "made up test",
-                "scores": {"top1": score, "loss": 1 - score},
+                "scores": {"top1": score, "loss": 1 - score, "dim": dim},
                 "diverged": (recipe.model, seed) in self.diverged,
                 "parameters": 100,
                 "MACs": 200,
@@ -117,10 +122,12 @@ class Fake:
 
     def run_items(self, folder: Path, metric: str) -> Items | None:
         file = folder / "items.json"
-        if metric != "top1" or not file.exists():
+        found = json.loads(file.read_text()) if file.exists() else {}
+        if metric not in found:
             return None
-        values = np.array(json.loads(file.read_text())["top1"])
-        return Items(tuple(map(str, range(len(values)))), None, values)
+        values = np.array(found[metric])
+        keys = tuple(map(str, range(len(values))))
+        return Items(keys, tuple(self.groups) if self.groups else None, values)
 
     def predict_items(
         self, arm: Predictions, data: str, split: str, metric: str, folder: Path
@@ -129,7 +136,11 @@ class Fake:
         folder.mkdir(exist_ok=True)
         write_json(folder / "scores.json", {"model": arm.source, "images": ITEMS})
         values = np.random.default_rng(len(arm.source)).uniform(0, 1, ITEMS)
-        return Items(tuple(map(str, range(ITEMS))), None, values)
+        dim = [] if (arm.source, -1) in self.dark else (values / 2).tolist()
+        write_json(folder / "items.json", {"top1": values.tolist(), "dim": dim})
+        items = self.run_items(folder, "top1")
+        assert items is not None
+        return items
 
 
 def testimony(recipe: FakeRecipe) -> dict[str, Any]:
@@ -169,6 +180,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
         metrics={"top1": True, "loss": False},
         run_items=made.run_items,
         predict_items=made.predict_items,
+        evaluation_items=made.run_items,
+        beside=("dim",),
     )
     monkeypatch.setattr("triptych.study.get", lambda name: study)
     return made

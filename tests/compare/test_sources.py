@@ -69,7 +69,8 @@ def asked(
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "comparisons").glob("*.py")), ids=str)
 def test_every_comparison_of_the_repository_is_controlled(file: Path) -> None:
     made = sources.from_name(str(file))
-    check(made, dict(study.get(made.study).metrics))
+    of = study.get(made.study)
+    check(made, of.metrics, of.beside)
     assert made.question.endswith("?")
 
 

@@ -164,6 +164,93 @@ def fixed() -> Record:
     }
 
 
+BESIDE = {
+    "scores": ["BF", "mIoU@0-60", "loss"],
+    "label": "beside the primary metric: described, no verdict",
+    "note": "exploratory: every interval stands alone at 95 % (no Holm)",
+}
+
+
+def summary(mean: float | None, n: int = 3, missing: int = 0) -> Record:
+    return {"mean": mean, "std": 0.01 if n > 1 else None, "n": n, "missing": missing}
+
+
+def described(name: str, a: Any, b: Any, **other: Any) -> Record:
+    return {
+        "score": name,
+        "of_arm": a,
+        "of_baseline": b,
+        "difference": None,
+        "interval": None,
+        "by_group": None,
+        "reason": None,
+    } | other
+
+
+@pytest.fixture
+def beside(verdict: Record) -> Record:
+    """The same verdict with three scores beside its metric."""
+    verdict = copy.deepcopy(verdict)
+    verdict["beside"] = copy.deepcopy(BESIDE)
+    whole, late = verdict["pairs"]
+    whole["beside"] = [
+        described(
+            *("BF", summary(0.62), summary(0.6)),
+            difference=0.02,
+            interval=interval(-0.0123, 0.0523),
+            by_group={"0001TP": 0.01, "0016E5": -0.03},
+        ),
+        described(
+            *("mIoU@0-60", summary(0.4, 2, 1), summary(None, 0, 3)),
+            reason="missing in 1 of 3 runs of vit and 3 of 3 runs of conv",
+        ),
+        described(
+            *("loss", summary(1.5), summary(2.0)),
+            difference=-0.5,
+            reason="the seed changed nothing in conv",
+        ),
+    ]
+    late["beside"] = [
+        described(name, summary(0.2, 1), summary(0.1), reason="not complete: 1 and 3 of 3 seeds")
+        for name in verdict["beside"]["scores"]
+    ]
+    return verdict
+
+
+@pytest.fixture
+def beside_extended(beside: Record) -> Record:
+    """The same with seeds that were added after the plan."""
+    beside["exploratory"] = {
+        "seeds": [0, 1, 2, 3, 4],
+        "why": "seeds were added after the plan's own: the first verdict stays",
+        "pairs": copy.deepcopy(beside["pairs"]),
+    }
+    return beside
+
+
+@pytest.fixture
+def beside_fixed(fixed: Record) -> Record:
+    """Fixed predictions with two scores beside the metric, one of which no frame has."""
+    fixed = copy.deepcopy(fixed)
+    fixed["beside"] = BESIDE | {"scores": ["BF", "mIoU@0-60"]}
+    drives = dict(zip(("0001TP", "0016E5", "Seq05VD"), (0.1, 0.05, -0.03), strict=True))
+    fixed["pairs"][0]["beside"] = [
+        described(
+            *("BF", 0.62, 0.6),
+            difference=0.04,
+            pooled_difference=0.02,
+            by_group=drives,
+            reason="new drives cannot be judged from 3",
+        ),
+        described(
+            *("mIoU@0-60", None, None),
+            pooled_difference=None,
+            reason="missing: no item of the data has it",
+        ),
+    ]
+    return fixed
+
+
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[[Record], Path]:
     """Writes the comparison folder of a verdict: cells of 4 epochs, `vit`'s seed 2 of 2."""

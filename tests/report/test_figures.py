@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from triptych.report.beside_forest import beside_figure
 from triptych.report.figures import curves, draw_curves, save_png, save_svg, verdict_figure
 from triptych.report.history import Point
 
@@ -231,3 +232,52 @@ def test_neither_pyplot_nor_torch_is_imported(
         "assert not {'matplotlib.pyplot', 'torch'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_a_panel_for_each_score_beside_the_metric(beside: Record, tmp_path: Path) -> None:
+    figure = beside_figure(beside)
+    assert figure is not None
+    first, dim, loss = figure.axes
+    spans = [line.get_xdata() for line in first.lines]
+    assert any(np.array_equal(span, [-0.0123, 0.0523]) for span in spans)
+    assert any(np.array_equal(span, [-0.03, 0.01]) for span in spans)  # the drives
+    # One scale for scores of one unit, and no margin, which belongs to the metric alone.
+    assert first.get_xlim() == dim.get_xlim() != loss.get_xlim()
+    assert not any(axes.collections for axes in figure.axes)
+    save_svg(figure, tmp_path / "x.svg")
+    texts = texts_of(tmp_path / "x.svg")
+    for text in (
+        *("BF (fraction)", "mIoU@0-60 (fraction)", "loss (nats)", "+0.0200"),
+        *(
+            "−0.0123 to +0.0523 (95\u00a0%)",
+            "missing in 1 of 3",
+            "described, no verdict",
+            "no Holm",
+        ),
+        *("arm minus baseline", "against conv", "the seed changed nothing"),
+    ):
+        assert text in texts
+    for word in ("better", "worse", "equivalent", "undecided"):
+        assert word not in texts
+
+
+@pytest.mark.parametrize("name", ["beside", "beside_extended", "beside_fixed"])
+@pytest.mark.parametrize("arm", ["a", LONG])
+def test_texts_beside_the_metric_fit(name: str, arm: str, request: pytest.FixtureRequest) -> None:
+    verdict = request.getfixturevalue(name)
+    figure = beside_figure(renamed(verdict, verdict["pairs"][0]["arm"], arm))
+    assert figure is not None
+    assert_texts_fit(figure)
+
+
+@pytest.mark.filterwarnings("error")
+def test_scores_beside_without_a_single_difference(beside: Record) -> None:
+    beside["pairs"] = beside["pairs"][1:]
+    figure = beside_figure(beside)
+    assert figure is not None
+    assert_texts_fit(figure)
+
+
+@pytest.mark.parametrize("name", ["verdict", "extended", "fixed"])
+def test_no_scores_beside_no_figure(name: str, request: pytest.FixtureRequest) -> None:
+    assert beside_figure(request.getfixturevalue(name)) is None

@@ -13,10 +13,13 @@ import pytest
 
 from triptych.errors import UserError, WorkFailed
 from triptych.report import record
+from triptych.report.beside_table import beside_table
 from triptych.report.record import OURS, write_record
 
 Record = dict[str, Any]
 Make = Callable[..., Path]
+
+BESIDE = {"beside.csv", "beside.svg"}
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -29,7 +32,7 @@ def test_the_record_is_complete_and_small(
     out = tmp_path / "results" / "x"
     write_record(make_folder(verdict), verdict, out)
     found = files(out)
-    assert set(found) == OURS
+    assert set(found) == OURS - BESIDE
     assert sum(map(len, found.values())) < 100_000
     assert [path.name for path in out.parent.iterdir()] == ["x"]
     page = found["README.md"].decode()
@@ -93,7 +96,7 @@ def test_nothing_tells_of_machine_or_person(
 def test_fixed_predictions(fixed: Record, make_folder: Make, tmp_path: Path) -> None:
     write_record(make_folder(fixed), fixed, tmp_path / "x")
     found = files(tmp_path / "x")
-    assert set(found) == OURS - {"curves.csv", "curves.svg"}
+    assert set(found) == OURS - BESIDE - {"curves.csv", "curves.svg"}
     page = found["README.md"].decode()
     assert "curves.svg" not in page
     assert "for these weights on this data" in page
@@ -146,7 +149,7 @@ def test_what_is_not_this_comparisons_record_is_left_alone(
     empty = tmp_path / "empty"
     empty.mkdir()
     write_record(folder, verdict, empty)
-    assert set(files(empty)) == OURS
+    assert set(files(empty)) == OURS - BESIDE
 
 
 def test_a_record_that_cannot_be_written_leaves_the_old_one(
@@ -164,3 +167,24 @@ def test_a_record_that_cannot_be_written_leaves_the_old_one(
         write_record(folder, verdict, out)
     assert files(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ann-secret", "x"]
+
+
+def test_the_record_holds_table_figure_and_words(
+    beside: Record, make_folder: Make, tmp_path: Path
+) -> None:
+    write_record(make_folder(beside), beside, tmp_path / "x")
+    assert set(files(tmp_path / "x")) == OURS
+    table = beside_table(beside)
+    assert table is not None
+    assert (tmp_path / "x/beside.csv").read_text() == table.to_csv()
+    page = (tmp_path / "x/README.md").read_text()
+    for text in (
+        "## Beside the primary metric\n\nbeside the primary metric: described, no verdict; ",
+        "(beside.svg)",
+        table.to_markdown().strip(),
+        "BF, mIoU@0-60, loss stand beside the metric: they are described",
+    ):
+        assert text in page
+    written = json.loads((tmp_path / "x/verdict.json").read_text())
+    assert written["pairs"] == beside["pairs"]
+    assert written["beside"] == beside["beside"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
+from triptych.report.beside_table import beside_table
 from triptych.report.tables import (
     Table,
     arms_of,
@@ -193,3 +194,79 @@ def test_the_order_of_arms_survives_sorted_files(verdict: Record) -> None:
     assert arms_of(verdict) == ["conv", "vit", "late"]
     verdict["arms"] = dict(sorted(verdict["arms"].items()))
     assert arms_of(verdict) == ["conv", "vit", "late"]
+
+
+def beside_of(verdict: Record) -> Table:
+    table = beside_table(verdict)
+    assert table is not None
+    return table
+
+
+def beside_rows(verdict: Record) -> list[dict[str, str]]:
+    table = beside_of(verdict)
+    return [dict(zip(table.header, row, strict=True)) for row in table.rows]
+
+
+def beside_csv(verdict: Record) -> list[dict[str, str]]:
+    return read_csv(beside_of(verdict))
+
+
+def test_scores_beside_the_metric(beside: Record) -> None:
+    rows = beside_rows(beside)
+    assert len(rows) == 6
+    assert rows[0] == {
+        "arm against baseline": "vit against conv",
+        "score, unit": "BF, fraction",
+        "arm, mean ± std (n)": "0.6200 ± 0.0100 (n = 3)",
+        "baseline, mean ± std (n)": "0.6000 ± 0.0100 (n = 3)",
+        "difference": "+0.0200",
+        "interval (level)": "−0.0123 to +0.0523 (95 %)",
+        "difference on 0001TP": "+0.0100",
+        "difference on 0016E5": "−0.0300",
+        "note": "–",
+        "method": "t",
+    }
+    assert rows[2]["score, unit"] == "loss, nats"
+    assert (rows[2]["difference"], rows[2]["interval (level)"]) == ("−0.5000", "none")
+    assert rows[2]["note"] == "the seed changed nothing in conv"
+    assert rows[3]["arm, mean ± std (n)"] == "0.2000 (n = 1)"
+    first, second, *_ = beside_csv(beside)
+    assert (first["arm_mean"], first["baseline_n"], first["low"]) == ("0.62", "3", "-0.0123")
+    assert first["difference on 0016E5"] == "-0.03"
+    assert (second["arm_n"], second["arm_missing"], second["baseline_missing"]) == ("2", "1", "3")
+    assert (second["baseline_mean"], second["difference"]) == ("", "")
+
+
+def test_a_missing_score_is_shown_with_its_count(beside: Record) -> None:
+    row = beside_rows(beside)[1]
+    assert row["arm, mean ± std (n)"] == "0.4000 ± 0.0100 (n = 2), missing in 1 of 3"
+    assert row["baseline, mean ± std (n)"] == "missing in 3 of 3"
+    assert (row["difference"], row["interval (level)"]) == ("–", "none")
+
+
+def test_scores_beside_from_added_seeds_are_marked(beside_extended: Record) -> None:
+    rows = beside_rows(beside_extended)
+    assert [row["seeds"] for row in rows[5:7]] == ["plan: 0, 1, 2", "exploratory: 0, 1, 2, 3, 4"]
+    kinds = [row["described_on"] for row in beside_csv(beside_extended)]
+    assert kinds == ["plan"] * 6 + ["exploratory"] * 6
+
+
+def test_scores_beside_of_fixed_predictions(beside_fixed: Record) -> None:
+    first, second = beside_rows(beside_fixed)
+    assert (first["arm"], first["baseline"]) == ("0.6200", "0.6000")
+    assert (first["difference over all items"], first["difference"]) == ("+0.0200", "+0.0400")
+    assert first["difference on Seq05VD"] == "−0.0300"
+    assert first["note"] == "mean over groups; new drives cannot be judged from 3"
+    assert (second["arm"], second["difference"]) == ("missing", "–")
+    assert beside_csv(beside_fixed)[0]["arm_score"] == "0.62"
+
+
+@pytest.mark.parametrize("name", ["beside", "beside_extended", "beside_fixed"])
+def test_markdown_of_scores_beside(name: str, request: pytest.FixtureRequest) -> None:
+    table = beside_of(request.getfixturevalue(name))
+    assert read_markdown(table.to_markdown()) == [list(table.header), *map(list, table.rows)]
+
+
+@pytest.mark.parametrize("name", ["verdict", "extended", "fixed"])
+def test_no_scores_beside_no_table(name: str, request: pytest.FixtureRequest) -> None:
+    assert beside_table(request.getfixturevalue(name)) is None

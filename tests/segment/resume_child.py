@@ -20,6 +20,22 @@ SETTINGS = [
     "batch_size=2",
     "evaluate_every=1",
 ]
+RICH = [
+    "model=ocr-lite0",
+    "precision=bfloat16",
+    "boundary=inverseform",
+    "class_weights=log",
+    "trunk_lr=0.3",
+    "crop=32,48",
+    "scale=0.7,1.4",
+    "rare_crops=0.5",
+    "gamma=0.5",
+    "white_balance=0.1",
+    "saturation=0.5",
+    "noise=8",
+    "blur=1",
+]
+"""Everything that a recipe can ask for: edge head, averaged weights, dropout, all augmentation."""
 
 FAULTS = Path(__file__).parents[1] / "faults.py"
 WRITES = [
@@ -28,16 +44,16 @@ WRITES = [
 ]  # fmt: skip
 
 
-def work(folder: Path, die_at: int = 0) -> None:
+def work(folder: Path, die_at: int = 0, rich: bool = False) -> None:
     """Train; with `die_at`, SIGKILL just before the write of that number."""
     torch.set_num_threads(1)
     pace.SAVE_EVERY_SECONDS = 0  # a checkpoint after every step
     if die_at:
         runpy.run_path(str(FAULTS))["die_at"](die_at, WRITES)
-    recipe = recipes.override(recipes.get("segment/tiny"), SETTINGS)
+    recipe = recipes.override(recipes.get("segment/tiny"), SETTINGS + RICH * rich)
     assert isinstance(recipe, SegmentRecipe)
     training.train(recipe, 3, folder, device="cpu", show_progress=False)
 
 
 if __name__ == "resume_child":
-    work(Path(FOLDER), DIE_AT)  # noqa: F821 - given by runpy
+    work(Path(FOLDER), DIE_AT, RICHLY)  # noqa: F821 - given by runpy

@@ -70,7 +70,7 @@ def test_weights_that_cannot_be_had_say_what_to_do(monkeypatch: pytest.MonkeyPat
     def offline(*_: object, **__: object) -> None:
         raise WorkFailed("https://example.org/w.pth cannot be downloaded: no network")
 
-    monkeypatch.setattr("triptych.segment.open_labeller.fetch", offline)
+    monkeypatch.setattr("triptych.segment.network.fetch", offline)
     with pytest.raises(WorkFailed, match=r"https://example\.org/w\.pth .*--weights FILE"):
         open_labeller("espnetv2-s2.0")
 

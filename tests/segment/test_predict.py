@@ -26,6 +26,7 @@ from triptych.data.classes import CAMVID, CITYSCAPES, ClassSet
 from triptych.errors import Stopped, UserError, WorkFailed
 from triptych.segment import predict as module
 from triptych.segment.labeller import FrameKey
+from triptych.segment.models.label_folder import LabelFolder
 from triptych.segment.predict import PredictOptions, describe, predict
 from triptych.video import VideoWriter, write_video
 
@@ -171,11 +172,12 @@ class TestVideo:
         summary = predict(source, [model], tmp_path / "out", SAVE)
 
         labels = {f"labels/nearest/{n:06d}.png" for n in range(15)}
-        assert files(tmp_path / "out") == {"clip.mp4", "summary.json", *labels}
+        more = {"stability/frames.csv", "stability/over-time.png", "labels/nearest/classes.json"}
+        assert files(tmp_path / "out") == {"clip.mp4", "summary.json", *labels, *more}
         assert summary == json.loads((tmp_path / "out/summary.json").read_text())
         assert summary["frames"] == 15
         assert summary["frames_lost"] == 0
-        assert set(summary["seconds_per_stage"]) == {"decode", "model", "draw", "encode"}
+        assert set(summary["seconds_per_stage"]) == {"decode", "flow", "model", "draw", "encode"}
         assert all(seconds > 0 for seconds in summary["seconds_per_stage"].values())
         assert summary["frames_per_second"] == pytest.approx(15 / summary["seconds"], rel=0.01)
         (told,) = summary["models"]
@@ -326,7 +328,28 @@ class TestVideo:
         out = tmp_path / "out"
         predict(clip(tmp_path / "a.mp4", times=range(9)), [Nearest()], out, SAVE)
         predict(clip(tmp_path / "a.mp4", times=range(4)), [Nearest()], out, SAVE)
-        assert len(list((out / "labels/nearest").iterdir())) == 4
+        assert len(list((out / "labels/nearest").glob("*.png"))) == 4
+
+    @pytest.mark.parametrize("kind", ["video", "pictures"])
+    def test_saved_labels_are_a_model_of_the_same_classes(self, tmp_path: Path, kind: str) -> None:
+        if kind == "video":
+            source = clip(tmp_path / "clip.mp4", times=range(3))
+        else:
+            source = folder_of(tmp_path / "frames", ["a.png", "b.png"])
+        predict(source, [Nearest()], tmp_path / "out", SAVE)
+        again = LabelFolder(tmp_path / "out/labels/nearest")
+        assert again.classes == CAMVID
+        predict(source, [Nearest(), again], tmp_path / "again", QUIET)
+        summary = json.loads((tmp_path / "again/summary.json").read_text())
+        assert summary["disagreement"][0]["pixel_agreement"] == 1
+
+    def test_stability_can_be_left_out(self, tmp_path: Path) -> None:
+        source = clip(tmp_path / "clip.mp4", times=range(3))
+        options = PredictOptions(stability=False, progress=False)
+        summary = predict(source, [Nearest()], tmp_path / "out", options)
+        assert files(tmp_path / "out") == {"clip.mp4", "summary.json"}
+        assert "stability" not in summary
+        assert summary["seconds_per_stage"]["flow"] == 0
 
 
 class TestSound:
@@ -656,6 +679,7 @@ class TestPictures:
         keys = sorted(model.keys, key=lambda key: key.index)
         assert keys == [FrameKey("Img1", 0), FrameKey("img2", 1), FrameKey("img10", 2)]
         labels = {f"labels/nearest/{name}.png" for name in ("Img1", "img2", "img10")}
+        labels.add("labels/nearest/classes.json")
         assert files(tmp_path / "out") == {*summary["outputs"], "summary.json", *labels}
         assert summary["skipped"] == []
 
@@ -780,7 +804,7 @@ class TestPictures:
         frames = folder_of(tmp_path / "frames", ["a.jpg", "a.png", "b.png"])
         summary = predict(frames, [Nearest()], tmp_path / "out", SAVE)
         assert summary["outputs"] == ["a.jpg.png", "a.png.png", "b.png"]
-        assert len(list((tmp_path / "out/labels/nearest").iterdir())) == 3
+        assert len(list((tmp_path / "out/labels/nearest").glob("*.png"))) == 3
 
     def test_a_picture_with_a_video_s_ending(self, tmp_path: Path) -> None:
         Image.fromarray(quadrants()).save(tmp_path / "a.mp4", "PNG")

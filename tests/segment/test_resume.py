@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from triptych.run import newest_checkpoint
 
+MODEL = "model.safetensors"
 CHILD = Path(__file__).with_name("resume_child.py")
 
 
@@ -23,7 +25,12 @@ CHILD = Path(__file__).with_name("resume_child.py")
 def context() -> multiprocessing.context.ForkServerContext:
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(
-        ["triptych.segment.train", "triptych.data.streets", "torch._dynamo"]
+        [
+            "triptych.segment.train",
+            "triptych.segment.models.lite_heads",
+            "triptych.data.streets",
+            "torch._dynamo",
+        ]
     )
     return server
 
@@ -34,17 +41,27 @@ def whole(
 ) -> tuple[dict[str, Any], float]:
     """What a training that was left alone gives, and how long it takes."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    _start(context, folder).join()  # warms the server up
+    _left_alone(folder, context)  # warms the server up
     shutil.rmtree(folder)
+    return _left_alone(folder, context)
+
+
+def _left_alone(
+    folder: Path, context: multiprocessing.context.ForkServerContext, *, rich: bool = False
+) -> tuple[dict[str, Any], float]:
     started = time.monotonic()
-    _start(context, folder).join()
+    _start(context, folder, rich=rich).join()
     return outcome(folder), time.monotonic() - started
 
 
 def _start(
-    context: multiprocessing.context.ForkServerContext, folder: Path, die_at: int = 0
+    context: multiprocessing.context.ForkServerContext,
+    folder: Path,
+    die_at: int = 0,
+    *,
+    rich: bool = False,
 ) -> multiprocessing.context.ForkServerProcess:
-    given = {"FOLDER": str(folder), "DIE_AT": die_at}
+    given = {"FOLDER": str(folder), "DIE_AT": die_at, "RICHLY": rich}
     process = context.Process(target=runpy.run_path, args=(str(CHILD), given, "resume_child"))
     process.start()
     return process
@@ -83,20 +100,48 @@ def test_killed_at_random_moments(
     attempt: int,
 ) -> None:
     expected, seconds = whole
-    draw = random.Random(attempt)
-    folder = tmp_path / "run"
+    assert _kill_three_times(tmp_path / "run", context, seconds, random.Random(attempt)) > 0
+    assert outcome(tmp_path / "run") == expected
+
+
+def test_killed_at_random_moments_with_all_that_a_recipe_can_ask_for(
+    tmp_path: Path, context: multiprocessing.context.ForkServerContext
+) -> None:
+    expected, seconds = _left_alone(tmp_path / "whole", context, rich=True)
+    # The edge head is trained and kept to go on from, the loss's own network is not.
+    heads = {n.partition(".")[0] for n in load_file(newest_checkpoint(tmp_path / "whole") / MODEL)}
+    assert heads == {"net", "edge_head"}
+    begun = _start(context, tmp_path / "run", 55, rich=True)
+    begun.join()
+    assert begun.exitcode == -signal.SIGKILL
+    assert newest_checkpoint(tmp_path / "run").name in ("step-1", "step-2", "step-3")  # of 4
+    _kill_three_times(tmp_path / "run", context, seconds, random.Random(0), rich=True)
+    assert outcome(tmp_path / "run") == expected
+
+
+def _kill_three_times(
+    folder: Path,
+    context: multiprocessing.context.ForkServerContext,
+    seconds: float,
+    draw: random.Random,
+    *,
+    rich: bool = False,
+) -> int:
+    """Train to the end, killed at three random moments of a training that takes `seconds`.
+
+    Returns how many of them came before the end.
+    """
     deaths = 0
     for _ in range(3):
-        process = _start(context, folder)
+        process = _start(context, folder, rich=rich)
         process.join(draw.uniform(0.1, 0.7) * seconds)
         process.kill()
         process.join()
         deaths += process.exitcode == -signal.SIGKILL
-    last = _start(context, folder)
+    last = _start(context, folder, rich=rich)
     last.join()
     assert last.exitcode == 0
-    assert outcome(folder) == expected
-    assert deaths > 0
+    return deaths
 
 
 @pytest.mark.parametrize("die_at", [4, 12, 19, 23, 41, 55, 90, 120])

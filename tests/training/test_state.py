@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from triptych.errors import UserError
 from triptych.training.ema import Ema
 from triptych.training.optimisers import adamw
 from triptych.training.schedules import write_rate
@@ -80,3 +83,31 @@ def test_ema_is_the_weighted_mean_of_the_weights() -> None:
 
 def test_parameter_count() -> None:
     assert parameter_count(nn.Linear(3, 4)) == 16
+
+
+def test_counters_go_on_where_they_stood(tmp_path: Path) -> None:
+    state, other = fresh(0), fresh(1)
+    advance(state, 2)
+    state.epoch, state.seconds, state.waited = 3, 5.5, 1.25
+    counters = state.write(tmp_path)
+    other.read(tmp_path, counters)
+    assert (other.epoch, other.step, other.seconds, other.waited) == (3, 2, 5.5, 1.25)
+    # A checkpoint from before there was such a counter.
+    del counters["waited"]
+    third = fresh(1)
+    third.read(tmp_path, counters)
+    assert (third.epoch, third.seconds, third.waited) == (3, 5.5, 0.0)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "ema.safetensors"])
+def test_weights_of_another_model_are_one_clear_line(tmp_path: Path, file: str) -> None:
+    state = fresh(0)
+    advance(state, 1)
+    counters = state.write(tmp_path)
+    entries = load_file(tmp_path / file)
+    del entries["1.weight"]
+    save_file(entries, tmp_path / file)
+    with pytest.raises(UserError, match=r'cannot be gone on from.*"1\.weight"') as error:
+        fresh(1).read(tmp_path, counters)
+    assert "\n" not in str(error.value)
+    assert str(tmp_path) in str(error.value)

@@ -30,12 +30,17 @@ def run_items(folder: Path, metric: str) -> Items | None:
         return None
     data = str(result["data"]).removesuffix(" test")
     split = "val" if metric.startswith("val_") else "test"
-    place = folder / "evaluations" / f"{data}-{split}" / ITEMS
-    if not place.exists():
+    return evaluation_items(folder / "evaluations" / f"{data}-{split}", metric.removeprefix("val_"))
+
+
+def evaluation_items(folder: Path, metric: str) -> Items | None:
+    """What every image of the evaluation in `folder` contributed to a score; None where it has
+    none of that name."""
+    file = folder / ITEMS
+    table = read_items(file) if file.exists() else None
+    if table is None or metric not in table.column_names:
         return None
-    table = read_items(place)
-    values = table[metric.removeprefix("val_")].to_numpy()
-    return Items(tuple(table["key"].to_pylist()), None, values)
+    return Items(tuple(table["key"].to_pylist()), None, table[metric].to_numpy())
 
 
 def check(recipe: ClassifyRecipe) -> None:
@@ -50,4 +55,5 @@ STUDY = Study(
     metrics=METRICS,
     run_items=run_items,
     predict_items=predict_items,
+    evaluation_items=evaluation_items,
 )

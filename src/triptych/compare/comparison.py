@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,8 @@ class Comparison:
     metric: str
     margin: float
     """A difference smaller than this does not matter."""
+    beside: tuple[str, ...] = ()
+    """Further scores that are shown with intervals and never judged."""
     pairs: tuple[tuple[str, str], ...] = ()
     """(arm, baseline) that are judged; empty is every arm against the first."""
     until_decided: Sequential | None = None
@@ -83,6 +85,7 @@ class Comparison:
             plan = {"kind": "sequential", "n_max": self.until_decided.n_max}
         else:
             plan = {"kind": "fixed", "n": len(self.seeds)}
+        further = {"beside": list(self.beside)} if self.beside else {}
         return {
             "question": self.question,
             "study": self.study,
@@ -97,13 +100,14 @@ class Comparison:
             "paired": self.paired,
             "data": self.data,
             "split": self.split if self.fixed else None,
+            **further,
         }
 
 
-def check(comparison: Comparison, metrics: dict[str, bool]) -> None:
+def check(comparison: Comparison, metrics: Collection[str], beside: Collection[str] = ()) -> None:
     """Raise UserError, in one line, where a comparison is not controlled or makes no sense.
 
-    `metrics` are the study's, by name.
+    `metrics` are the names of those that the study judges, `beside` of its further scores.
     """
     names = list(comparison.arms)
     if len(names) < 2:
@@ -120,6 +124,7 @@ def check(comparison: Comparison, metrics: dict[str, bool]) -> None:
             f"--margin {comparison.margin:g}: say which difference is too small to matter, "
             "a number above 0"
         )
+    _check_beside(comparison, [*metrics, *beside])
     _check_pairs(comparison)
     if comparison.fixed:
         if not comparison.data:
@@ -132,6 +137,19 @@ def check(comparison: Comparison, metrics: dict[str, bool]) -> None:
         )
     _check_seeds(comparison)
     _check_controlled(comparison)
+
+
+def _check_beside(comparison: Comparison, known: Collection[str]) -> None:
+    for index, name in enumerate(comparison.beside):
+        if name not in known:
+            raise UserError(
+                f"'{name}' cannot stand beside the metric: {comparison.study} has "
+                f"{', '.join(known)}"
+            )
+        if name == comparison.metric:
+            raise UserError(f"'{name}' is the metric that is judged; it cannot stand beside itself")
+        if name in comparison.beside[:index]:
+            raise UserError(f"'{name}' stands beside the metric twice")
 
 
 def _check_pairs(comparison: Comparison) -> None:

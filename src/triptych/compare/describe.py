@@ -36,11 +36,15 @@ def _lines(verdict: Mapping[str, Any]) -> list[str]:
     lines.append("")
     for pair in verdict["pairs"]:
         lines += _fixed_pair(pair) if fixed else _pair(pair)
+        lines += _beside(verdict, pair)
     if "exploratory" in verdict:
         lines += ["", f"Exploratory, with seeds {verdict['exploratory']['seeds']}: "
                   f"{verdict['exploratory']['why']}"]  # fmt: skip
         for pair in verdict["exploratory"]["pairs"]:
             lines += _pair(pair)
+            lines += _beside(verdict, pair)
+    if "beside" in verdict:
+        lines += ["", f"{verdict['beside']['label']}; {verdict['beside']['note']}"]
     audit = [Line(**line) for line in verdict["audit"]]
     return [*lines, "", "audit", as_text(audit)]
 
@@ -120,3 +124,39 @@ def _fixed_pair(pair: Mapping[str, Any]) -> list[str]:
     for group, difference in (pair["by_group"] or {}).items():
         lines.append(f"    {group}: {difference:+.4f}")
     return lines
+
+
+def _beside(verdict: Mapping[str, Any], pair: Mapping[str, Any]) -> list[str]:
+    """The scores beside the primary metric, a line each, and the drives of each in another."""
+    if "beside" not in pair:
+        return []
+    lines = [f"    {verdict['beside']['label']}"]
+    for found in pair["beside"]:
+        text = f"{_value(found['of_arm'])} against {_value(found['of_baseline'])}"
+        if found["difference"] is not None:
+            text += f": {found['difference']:+.4f}"
+        if seen := found["interval"]:
+            text += f" [{seen['low']:+.4f}, {seen['high']:+.4f}] at {seen['level']:.0%}"
+        if "pooled_difference" in found and found["by_group"]:
+            text += f" (mean over groups; over all items {found['pooled_difference']:+.4f})"
+        if found["reason"] and "missing in" not in text:
+            text += f" ({found['reason']})"
+        lines.append(f"      {found['score']:<14} {text}")
+        if found["by_group"]:
+            each = ", ".join(f"{name} {value:+.4f}" for name, value in found["by_group"].items())
+            lines.append(f"      {'':<14} {each}")
+    return lines
+
+
+def _value(found: Mapping[str, Any] | float | None) -> str:
+    """A score of fixed predictions, or what an arm's runs scored and how many have no score."""
+    if found is None:
+        return "missing"
+    if not isinstance(found, Mapping):
+        return f"{found:.4f}"
+    lacks = f"missing in {found['missing']} of {found['missing'] + found['n']}"
+    if found["mean"] is None:
+        return lacks if found["missing"] else "no score yet"
+    spread = "" if found["std"] is None else f" ± {found['std']:.4f}"
+    text = f"{found['mean']:.4f}{spread} (n = {found['n']})"
+    return f"{text}, {lacks}" if found["missing"] else text

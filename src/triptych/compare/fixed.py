@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from triptych.audit import audit_comparison
-from triptych.compare import new_items
+from triptych.compare import beside, new_items
 from triptych.compare.comparison import Comparison
 from triptych.errors import UserError
 from triptych.run import read_json
@@ -27,6 +28,7 @@ def fixed_verdict(out: Path, comparison: Comparison, study: Study) -> dict[str, 
         for name, arm in comparison.arms.items()
         if isinstance(arm, Predictions)
     }
+    further = {name: beside.of_evaluation(out / name, comparison.beside, study) for name in arms}
     higher = study.metrics[comparison.metric]
     pairs = []
     for arm, baseline in comparison.judged():
@@ -40,6 +42,8 @@ def fixed_verdict(out: Path, comparison: Comparison, study: Study) -> dict[str, 
                 found, pooled, unit, comparison.margin if higher else -comparison.margin
             )
         pairs.append({"arm": arm, "baseline": baseline, **found, "pooled_difference": pooled})
+        if comparison.beside:
+            pairs[-1]["beside"] = beside.of_fixed(further[arm], further[baseline], study.group_unit)
     return {
         "question": comparison.question,
         "study": comparison.study,
@@ -49,16 +53,9 @@ def fixed_verdict(out: Path, comparison: Comparison, study: Study) -> dict[str, 
         "plan": {"kind": "fixed predictions"},
         "data": f"{comparison.data.partition(':')[0]} {comparison.split}",
         "judged": SAID,
-        "arms": {
-            name: {
-                "score": items.score(),
-                "items": len(items.keys),
-                "by_group": _by_group(items),
-                "evaluation": _scores(out / name),
-            }
-            for name, items in arms.items()
-        },
+        "arms": {name: _arm(items, further[name], out / name) for name, items in arms.items()},
         "pairs": pairs,
+        **beside.heading(comparison),
         "audit": [line.as_dict() for line in audit_comparison({name: [] for name in arms})],
     }
 
@@ -77,13 +74,31 @@ def _by_more_than_the_margin(found: dict[str, Any], pooled: float, unit: str, ma
     )
 
 
-def _by_group(items: Items) -> dict[str, float] | None:
-    """The metric on the items of every group alone."""
+def _arm(items: Items, further: Mapping[str, Items], folder: Path) -> dict[str, Any]:
+    """One arm's score, those beside it, and what its evaluation says of itself."""
+    record = _of_items(items) | {"evaluation": _scores(folder)}
+    if further:
+        record["beside"] = {name: _of_items(each) for name, each in further.items()}
+    return record
+
+
+def _of_items(items: Items) -> dict[str, Any]:
+    return {
+        "score": beside.finite_score(items),
+        "items": len(items.keys),
+        "by_group": _by_group(items),
+    }
+
+
+def _by_group(items: Items) -> dict[str, float | None] | None:
+    """The score on the items of every group alone; None in a group that lacks it."""
     if items.groups is None:
         return None
     names = sorted(set(items.groups))
     groups = np.array(items.groups)
-    return {name: items.score((groups == name).astype(np.float64)) for name in names}
+    return {
+        name: beside.or_none(items.score((groups == name).astype(np.float64))) for name in names
+    }
 
 
 def _scores(folder: Path) -> dict[str, Any]:

@@ -104,6 +104,8 @@ def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) 
     extends = theirs.get("plan", {}).get("kind") == ours["plan"]["kind"] == "fixed" and ours[
         "seeds"
     ][: len(theirs.get("seeds", []))] == theirs.get("seeds")
+    # Scores beside the metric are named before the first look: a plan without them has none.
+    theirs, ours = (plan | {"beside": plan.get("beside", [])} for plan in (theirs, ours))
     for key, mine in ours.items():
         if key not in theirs or (extends and key in ("seeds", "plan")):
             continue  # an older plan does not say, or may be extended

@@ -34,7 +34,7 @@ def compare(
     WorkFailed where cells are missing; what is known so far is written before.
     """
     study = studies.get(comparison.study)
-    check(comparison, dict(study.metrics))
+    check(comparison, study.metrics, study.beside)
     for _, recipe in comparison.recipes():
         study.check(recipe)
     planned, seeds = open_folder(out, comparison)
@@ -61,7 +61,7 @@ def compare(
 def status(comparison: Comparison, out: Path) -> dict[str, Any]:
     """What the folder says so far; nothing is run and nothing written. Raises UserError."""
     study = studies.get(comparison.study)
-    check(comparison, dict(study.metrics))
+    check(comparison, study.metrics, study.beside)
     planned, seeds = look_into(out, comparison)
     if comparison.fixed:
         if not (out / VERDICT).exists():

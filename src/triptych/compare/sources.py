@@ -226,7 +226,8 @@ def changed(
             until_decided=Sequential(until_decided),
         )
     if metric is not None:
-        comparison = replace(comparison, metric=metric)
+        beside = tuple(name for name in comparison.beside if name != metric)
+        comparison = replace(comparison, metric=metric, beside=beside)
     if margin is not None:
         comparison = replace(comparison, margin=margin)
     if varies:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych import stats
-from triptych.compare import new_items
+from triptych.compare import beside, new_items
 from triptych.compare.comparison import Comparison
 from triptych.compare.folder import cell, cell_state
 from triptych.errors import UserError
@@ -39,9 +39,10 @@ def verdict_of(
         "margin": comparison.margin,
         "plan": replace(comparison, seeds=planned).record()["plan"] | {"seeds": list(planned)},
         "data": _data(cells),
-        "arms": {name: _arm(of, comparison.metric, planned) for name, of in cells.items()},
+        "arms": {name: _arm(of, comparison, planned) for name, of in cells.items()},
         "pairs": _pairs(folder, comparison, study, cells, planned),
         "times": {name: _seconds(of) for name, of in cells.items()},
+        **beside.heading(comparison),
     }
     if seeds != planned:
         record["exploratory"] = {
@@ -65,11 +66,14 @@ def complete(cells: dict[int, dict[str, Any]], seeds: tuple[int, ...]) -> list[i
     return [seed for seed in seeds if cells[seed]["state"] == "done"]
 
 
-def _arm(cells: dict[int, dict[str, Any]], metric: str, planned: tuple[int, ...]) -> dict[str, Any]:
+def _arm(
+    cells: dict[int, dict[str, Any]], comparison: Comparison, planned: tuple[int, ...]
+) -> dict[str, Any]:
     """One arm's scores, costs and the state of every cell; nothing is dropped.
 
     Mean, deviation and n are those of the plan's seeds, as the verdict is.
     """
+    metric = comparison.metric
     done = [state["result"] for state in cells.values() if state["state"] == "done"]
     chosen = [cells[seed]["result"] for seed in complete(cells, planned)]
     scores = [result["scores"][metric] for result in chosen]
@@ -77,6 +81,7 @@ def _arm(cells: dict[int, dict[str, Any]], metric: str, planned: tuple[int, ...]
     costs = {
         name: _common([result.get(name) for result in done]) if done else None for name in COSTS
     }
+    further = {"beside": beside.of_seeds(cells, comparison.beside)} if comparison.beside else {}
     return {
         "scores": {
             str(seed): state["result"]["scores"][metric] if state["state"] == "done" else None
@@ -88,6 +93,7 @@ def _arm(cells: dict[int, dict[str, Any]], metric: str, planned: tuple[int, ...]
         "n": len(scores),
         "diverged": sum(result["diverged"] for result in chosen),
         "cost": costs,
+        **further,
     }
 
 
@@ -125,16 +131,19 @@ def _pairs(
     for judgement in judgements:
         arm, baseline = judgement.arm, judgement.baseline
         differs = differences(recipes[baseline], recipes[arm])
-        found.append(
-            judgement.as_dict()
-            | {
-                "differs": {key: list(pair) for key, pair in differs.items()},
-                "new_items": _new_items(folder, comparison, study, cells, seeds, judgement),
-                "seeds_needed": _plan(comparison, cells, seeds, arm, baseline)
-                if judgement.verdict == "undecided"
-                else None,
-            }
-        )
+        record = judgement.as_dict() | {
+            "differs": {key: list(pair) for key, pair in differs.items()},
+            "new_items": _new_items(folder, comparison, study, cells, seeds, judgement),
+            "seeds_needed": _plan(comparison, cells, seeds, arm, baseline)
+            if judgement.verdict == "undecided"
+            else None,
+        }
+        if comparison.beside:
+            pair, lacking = (arm, baseline), _lacking(cells, seeds, arm, baseline)
+            record["beside"] = beside.of_runs(
+                folder, comparison, study, cells, seeds, pair, lacking
+            )
+        found.append(record)
     return found
 
 
@@ -158,8 +167,8 @@ def judge(
     comparands, lacking = [], {}
     for arm, baseline in comparison.judged():
         (a, diverged_a), (b, diverged_b) = of(arm), of(baseline)
-        if not seeds or min(len(a), len(b)) < len(seeds):
-            lacking[arm, baseline] = _lacking(comparison, seeds, len(a), len(b))
+        if reason := _lacking(cells, seeds, arm, baseline):
+            lacking[arm, baseline] = reason
             # Not looked at; Holm counts the pair all the same.
             a, b, diverged_a, diverged_b = [0.0], [0.0], 0, 0
         comparands.append(stats.Comparand(arm, baseline, a, b, diverged_a, diverged_b))
@@ -176,10 +185,14 @@ def judge(
     return [replace(j, reason=lacking.get((j.arm, j.baseline), j.reason)) for j in found]
 
 
-def _lacking(comparison: Comparison, seeds: tuple[int, ...], a: int, b: int) -> str:
-    if comparison.until_decided:
+def _lacking(
+    cells: dict[str, dict[int, dict[str, Any]]], seeds: tuple[int, ...], arm: str, baseline: str
+) -> str | None:
+    """Why a pair is not to be looked at yet; None where all of its seeds are there."""
+    if not seeds:
         return "no seed is complete in all arms yet"
-    return f"not complete: {a} and {b} of {len(seeds)} seeds"
+    a, b = (len(complete(cells[name], seeds)) for name in (arm, baseline))
+    return f"not complete: {a} and {b} of {len(seeds)} seeds" if min(a, b) < len(seeds) else None
 
 
 def _leading(cells: dict[str, dict[int, dict[str, Any]]], seeds: tuple[int, ...]) -> int:

@@ -53,11 +53,15 @@ class Expected:
     kind: str
     """`sha256` or `md5`."""
     digest: str | None
-    """In hex; None where any file will do."""
+    """In hex, or its first digits where no more were published; None where any file will do."""
 
     def of(self, path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, self.kind).hexdigest()
+
+    def is_met_by(self, digest: str) -> bool:
+        """Whether a file with this digest is the one."""
+        return self.digest is None or digest.startswith(self.digest)
 
 
 def download(
@@ -70,7 +74,8 @@ def download(
 ) -> str:
     """Download `address` to the file `target` and return its SHA-256 in hex.
 
-    `md5` is for old data sets that publish nothing better: it finds damage, not malice.
+    `sha256` may be its first digits. `md5` is for old data sets that publish nothing better: it
+    finds damage, not malice.
 
     What arrives is kept in `target` + `.part` until it is whole, so that a later call goes on
     where this one broke off. Without a digest nothing can tell whether an earlier part belongs to
@@ -89,11 +94,11 @@ def download(
             if not resumed:
                 os.truncate(part, 0)
             digest = _complete(address, part, expected, patience)
-            if resumed and digest != expected.digest:
+            if resumed and not expected.is_met_by(digest):
                 _LOG.info("what was kept of %s does not fit, beginning anew", target.name)
                 os.truncate(part, 0)
                 digest = _complete(address, part, expected, patience)
-            if expected.digest is not None and digest != expected.digest:
+            if not expected.is_met_by(digest):
                 size = part.stat().st_size
                 part.unlink()
                 raise WorkFailed(
@@ -129,8 +134,8 @@ def _complete(address: str, part: Path, expected: Expected, patience: Patience) 
                 return expected.of(part)
             size = part.stat().st_size
             # A server that announces more than there is breaks off a file that is whole.
-            if size and expected.digest and expected.of(part) == expected.digest:
-                return expected.digest
+            if size and expected.digest and expected.is_met_by(digest := expected.of(part)):
+                return digest
             # Getting further counts as success: a line that is cut every minute still ends.
             tries = 1 if size > furthest else tries + 1
             furthest = max(furthest, size)

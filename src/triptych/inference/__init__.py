@@ -8,10 +8,11 @@ from triptych.errors import UserError
 from triptych.inference.choice import candidates, choose
 from triptych.inference.pipeline import Size
 from triptych.inference.prepared import Prepared, Runtime
+from triptych.inference.tiles import Tiling
 from triptych.normalisation import Normalisation
 from triptych.training.device import pick_device
 
-__all__ = ["Prepared", "Runtime", "Size", "prepare"]
+__all__ = ["Prepared", "Runtime", "Size", "Tiling", "prepare"]
 
 
 def prepare(
@@ -23,13 +24,17 @@ def prepare(
     runtime: str = "auto",
     device: str = "auto",
     input_size: Size | None = None,
+    tile: Size | None = None,
 ) -> Prepared:
     """Make `model` fast: on torch or openvino, or `auto`, whichever is faster here.
 
     `classes` is how many of the model's logits are classes, `name` what it is called in the
-    record of measurements, `input_size` what pictures are resized to before the model. Raises
-    UserError for an unknown device or runtime, and for openvino on anything but the processor.
+    record of measurements, `input_size` what pictures are resized to before the model, `tile` the
+    size of the tiles in which the model then sees them (see tiles.py), by default whole. Raises
+    UserError for an unknown device or runtime, for openvino on anything but the processor, and
+    for tiles of a size that cannot be.
     """
+    tiling = None if tile is None else Tiling.of(tile)
     place = pick_device(device)
     if runtime not in ("auto", "torch", "openvino"):
         raise UserError(f"--runtime {runtime}: write auto, torch or openvino")
@@ -38,9 +43,18 @@ def prepare(
 
     def on(choice: Runtime) -> Prepared:
         return Prepared(
-            model, normalisation, classes, runtime=choice, device=place, input_size=input_size
+            model,
+            normalisation,
+            classes,
+            runtime=choice,
+            device=place,
+            input_size=input_size,
+            tiling=tiling,
         )
 
-    return choose(
-        on, candidates(runtime, place), name=name, model=model, size=input_size, device=place
+    called = name if tiling is None else f"{name} in tiles of {tiling}"
+    prepared = choose(
+        on, candidates(runtime, place), name=called, model=model, size=input_size, device=place
     )
+    prepared.agreement.forget()  # what was labelled to measure
+    return prepared

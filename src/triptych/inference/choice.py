@@ -69,7 +69,7 @@ def choose(
     `name` and the weights of `model` say in the record what was measured, together with the
     size, the machine and the versions. Raises WorkFailed where nothing runs the model.
     """
-    picture = _picture(size or NOMINAL)
+    picture = sample_picture(size or NOMINAL)
     key = " | ".join(
         (name, _digest(model), "x".join(map(str, picture.shape[2:0:-1])), _machine(device))
     )
@@ -118,8 +118,11 @@ def _frames_per_second(prepared: Prepared, picture: Images) -> float:
     return _CALLS * callers / best
 
 
-def _picture(size: Size) -> Images:
-    """Patches of plain colour with noise: edges, areas and texture, the same on every machine."""
+def sample_picture(size: Size) -> Images:
+    """A picture (1, height, width, 3) to measure with.
+
+    Patches of plain colour with noise: edges, areas and texture, the same on every machine.
+    """
     height, width = size
     rng = np.random.default_rng(5)
     coarse = rng.integers(0, 256, (1, -(-height // 40), -(-width // 40), 3))
@@ -137,12 +140,13 @@ def _digest(model: nn.Module) -> str:
 
 
 def _machine(device: torch.device) -> str:
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     versions = " ".join(f"{each} {version(each)}" for each in ("torch", "openvino", "triptych"))
     return f"{where} x{cores()} | {versions}"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     import openvino
 
     return str(openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")) or platform.processor()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from triptych.errors import UserError
-from triptych.inference.pipeline import Pipeline, Result, Size
+from triptych.inference.pipeline import Maps, Pipeline, Result, Size
 from triptych.inference.runners import (
     Images,
     OpenVinoRunner,
@@ -21,6 +21,7 @@ from triptych.inference.runners import (
     TorchRunner,
     cores,
 )
+from triptych.inference.tiles import Agreement, TiledRunner, Tiling
 from triptych.normalisation import Normalisation
 
 
@@ -47,14 +48,20 @@ class Prepared:
         runtime: Runtime,
         device: torch.device,
         input_size: Size | None = None,
+        tiling: Tiling | None = None,
     ) -> None:
         self.runtime = runtime
+        self.tiling = tiling
+        """The tiles in which the model sees a picture; None where it sees all of it."""
+        self.agreement = Agreement()
+        """How far tiles agree where they overlap, over all that was labelled."""
         self._model = model.eval()
         self._normalisation = normalisation
         self._classes = classes
         self._device = device
         self._input_size = input_size
         self._runners: dict[tuple[Any, ...], Runner] = {}
+        self._tile_runners: dict[tuple[Any, ...], Runner] = {}
         self._making = threading.Lock()
 
     @property
@@ -69,6 +76,14 @@ class Prepared:
     def labels(self, images: Images, size: Size | None = None) -> NDArray[np.uint8]:
         """Label maps (N, H, W) of RGB pictures, at `size` or at that of the pictures."""
         return self._runner(images, size, "labels")(images)
+
+    def labels_and_edges(self, images: Images) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Label maps of RGB pictures and the probability of a boundary, 0 to 255; both (N, H, W).
+
+        For models that predict boundaries: they have `edges` in their `forward_train`.
+        """
+        both = self._runner(images, None, "labels and edges")(images)
+        return both[:, 0], both[:, 1]
 
     def _runner(self, images: Images, size: Size | None, result: Result) -> Runner:
         """The graph for pictures of this shape, made when it is first needed."""
@@ -89,6 +104,24 @@ class Prepared:
         pipeline = Pipeline(
             self._model, self._normalisation, self._classes, self._input_size, output, result
         )
+        if self.tiling is None:
+            return self._on_runtime(pipeline, shape, torch.uint8)
+        edges = pipeline.maps.edges
+        return TiledRunner(
+            pipeline, self.tiling, lambda tile: self._tile(tile, edges), self.agreement
+        )
+
+    def _tile(self, tile: NDArray[Any], edges: bool) -> NDArray[Any]:
+        """What the model says of one tile, (N, 3, h, w) to (N, K, h, w)."""
+        key = (tile.shape, edges)
+        with self._making:
+            if key not in self._tile_runners:
+                maps = Maps(self._model, edges)
+                self._tile_runners[key] = self._on_runtime(maps, tile.shape, torch.float32)
+            runner = self._tile_runners[key]
+        return runner(tile)
+
+    def _on_runtime(self, module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> Runner:
         if self.runtime.name == "torch":
-            return TorchRunner(pipeline, self._device, self.runtime.precision)
-        return OpenVinoRunner(pipeline, shape, self.runtime.precision)
+            return TorchRunner(module, self._device, self.runtime.precision)
+        return OpenVinoRunner(module, shape, self.runtime.precision, dtype)

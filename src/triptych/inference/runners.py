@@ -11,8 +11,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from triptych.inference.pipeline import Pipeline
 from triptych.inference.signal_stack import signal_stack_kept
 
 Images = NDArray[np.uint8]
@@ -21,20 +21,20 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Runner(Protocol):
-    """Runs a pipeline on pictures of one shape; may be called by several threads at once."""
+    """Runs a module on arrays of one shape; may be called by several threads at once."""
 
-    def __call__(self, images: Images) -> NDArray[Any]: ...
+    def __call__(self, images: NDArray[Any]) -> NDArray[Any]: ...
 
 
 class TorchRunner:
     """Eager PyTorch: channels last, in the precision given; one call at a time."""
 
-    def __init__(self, pipeline: Pipeline, device: torch.device, precision: Precision) -> None:
-        self._pipeline = pipeline.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    def __init__(self, module: nn.Module, device: torch.device, precision: Precision) -> None:
+        self._module = module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._device = device
         self._dtype = getattr(torch, precision)
 
-    def __call__(self, images: Images) -> NDArray[Any]:
+    def __call__(self, images: NDArray[Any]) -> NDArray[Any]:
         reduced = self._dtype != torch.float32
         with (
             _TORCH_TURN,
@@ -44,7 +44,7 @@ class TorchRunner:
             # PyTorch only takes arrays that it may write, though it does not write this one.
             own = np.require(images, requirements=["C", "W"])
             batch = torch.from_numpy(own).to(self._device)
-            result: NDArray[Any] = self._pipeline(batch).cpu().numpy()
+            result: NDArray[Any] = self._module(batch).cpu().numpy()
             return result
 
 
@@ -58,12 +58,18 @@ class OpenVinoRunner:
     Streams do not wait for each other, so as many callers as there are cores keep all busy.
     """
 
-    def __init__(self, pipeline: Pipeline, shape: tuple[int, ...], precision: Precision) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        shape: tuple[int, ...],
+        precision: Precision,
+        dtype: torch.dtype = torch.uint8,
+    ) -> None:
         import openvino
 
         with signal_stack_kept():
             self._compiled = openvino.Core().compile_model(
-                _graph(pipeline, shape),
+                _graph(module, torch.zeros(shape, dtype=dtype)),
                 "CPU",
                 {
                     "NUM_STREAMS": cores(),
@@ -73,7 +79,7 @@ class OpenVinoRunner:
             )
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def __call__(self, images: Images) -> NDArray[Any]:
+    def __call__(self, images: NDArray[Any]) -> NDArray[Any]:
         try:
             request = self._idle.get_nowait()
         except queue.Empty:
@@ -85,18 +91,18 @@ class OpenVinoRunner:
             self._idle.put(request)
 
 
-def _graph(pipeline: Pipeline, shape: tuple[int, ...]) -> Any:
-    """The pipeline as an OpenVINO model for that one input shape."""
+def _graph(module: nn.Module, example: torch.Tensor) -> Any:
+    """The module as an OpenVINO model for inputs of the example's shape."""
     import openvino
 
-    example = torch.zeros(shape, dtype=torch.uint8)
+    shape = list(example.shape)
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # sizes become constants, as they should here
-            traced = torch.jit.trace(pipeline.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
-            return openvino.convert_model(traced, example_input=example, input=[list(shape)])
+            traced = torch.jit.trace(module.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
+            return openvino.convert_model(traced, example_input=example, input=[shape])
     finally:
         # The converter silences the root logger and, where it fails, leaves it so.
         root.setLevel(level)

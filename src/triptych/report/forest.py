@@ -100,10 +100,10 @@ def verdict_figure(verdict: Verdict) -> Figure:
     with styled():
         figure = Figure(figsize=(WIDTH, height))
         axes = figure.add_axes((left, foot / height, RIGHT - left, inside / height))
-        _frame(axes, verdict, rows)
+        frame(axes, limits(rows, verdict["margin"]))
         for row in rows:
-            _draw_ground(axes, verdict["margin"], top + row.head(above), top + row.height(above))
-            _draw(axes, row, top, above)
+            draw_ground(axes, verdict["margin"], top + row.head(above), top + row.height(above))
+            draw_row(axes, row, top, above)
             top += row.height(above)
         axes.set_ylim(top, 0)
         axes.set_xlabel(_label(verdict))
@@ -123,7 +123,7 @@ def _rows(verdict: Verdict) -> list[Row]:
 
 def _row(pair: Verdict, many: bool = False, exploratory: bool = False, parted: bool = False) -> Row:
     seen, wide = pair["interval"], pair["adjusted_interval"] if many else None
-    words = [_unbroken(interval(seen)) if seen else f"no interval: {pair['reason']}"]
+    words = [unbroken(interval(seen)) if seen else f"no interval: {pair['reason']}"]
     if pair["new_items"]:
         words.append(f"new items: {pair['new_items']['new_items']}")
     words += [warning for warning in pair["warnings"] if "diverged" in warning]
@@ -149,7 +149,7 @@ def _fixed_rows(verdict: Verdict) -> list[Row]:
             Row(
                 name=f"{pair['arm']}\nagainst {pair['baseline']}",
                 word=signed(pair["difference"]),
-                words=(*([_unbroken(interval(seen))] if seen else []), pair["sentence"]),
+                words=(*([unbroken(interval(seen))] if seen else []), pair["sentence"]),
                 colour=BLUE,
                 difference=pair["difference"],
                 ends=(seen["low"], seen["high"]) if seen else None,
@@ -165,9 +165,9 @@ def _fixed_rows(verdict: Verdict) -> list[Row]:
     return rows
 
 
-def _frame(axes: Axes, verdict: Verdict, rows: Sequence[Row]) -> None:
-    """Scale and axis."""
-    low, high = _limits(rows, verdict["margin"])
+def frame(axes: Axes, ends: tuple[float, float]) -> None:
+    """Scale and axis from the lowest to the highest place that is to be seen."""
+    low, high = ends
     room = 0.06 * (high - low)
     axes.set_xlim(low - room, high + room)
     axes.set_yticks([])
@@ -181,7 +181,7 @@ def _tick(value: float) -> str:
     return f"{value:+.3g}".replace("-", MINUS) if value else "0"
 
 
-def _limits(rows: Sequence[Row], margin: float) -> tuple[float, float]:
+def limits(rows: Sequence[Row], margin: float) -> tuple[float, float]:
     """What the axis shows: all points and the margin, and intervals unless one is far the widest.
 
     An interval that reaches more than three times as far as half of them would leave the others
@@ -195,13 +195,21 @@ def _limits(rows: Sequence[Row], margin: float) -> tuple[float, float]:
     return min(places), max(places)
 
 
-def _draw_ground(axes: Axes, margin: float, top: float, bottom: float) -> None:
-    """The margin and the line of no difference behind one row; a name above stays clear."""
-    axes.fill_between([-margin, margin], top, bottom, color="#E8E8E8", linewidth=0, zorder=0)
+def draw_ground(axes: Axes, margin: float, top: float, bottom: float) -> None:
+    """The margin and the line of no difference behind one row; a name above stays clear.
+
+    A margin of 0 is none: nothing is shaded.
+    """
+    if margin:
+        axes.fill_between([-margin, margin], top, bottom, color="#E8E8E8", linewidth=0, zorder=0)
     axes.plot([0, 0], [top, bottom], color=GREY, linewidth=0.9, zorder=1)
 
 
-def _draw(axes: Axes, row: Row, top: float, above: bool) -> None:
+def draw_row(axes: Axes, row: Row, top: float, above: bool) -> None:
+    """Name, marks and words of a row whose upper edge is `top` inches below that of the axes.
+
+    `above` puts the name above the marks and not beside them.
+    """
     middle = top + row.head(above) + (row.height(above) - row.head(above)) / 2
     beside = axes.get_yaxis_transform()
     begin, width = (EDGE, RIGHT - EDGE) if above else (LEFT, RIGHT - LEFT)
@@ -284,7 +292,7 @@ def _note(verdict: Verdict, rows: Sequence[Row]) -> list[str]:
         return parts
     levels = {pair["interval"]["level"] for pair in verdict["pairs"] if pair["interval"]}
     if levels:
-        parts.append(f"thick: interval of the pair alone ({_unbroken(percent(min(levels)))})")
+        parts.append(f"thick: interval of the pair alone ({unbroken(percent(min(levels)))})")
     if any(row.wide_ends for row in rows):
         parts.append(f"thin: the interval that holds for all {len(verdict['pairs'])} pairs at once")
     if "exploratory" in verdict:
@@ -293,6 +301,6 @@ def _note(verdict: Verdict, rows: Sequence[Row]) -> list[str]:
     return ["; ".join(parts[i : i + 2]) for i in range(0, len(parts), 2)]
 
 
-def _unbroken(text: str) -> str:
+def unbroken(text: str) -> str:
     """Numbers that stay with their unit when lines are wrapped."""
     return text.replace(" %", "\u00a0%")

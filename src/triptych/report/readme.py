@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from triptych.report.beside_table import beside_table
 from triptych.report.tables import (
     Cells,
     Verdict,
@@ -50,6 +51,15 @@ def readme(
     if "curves.svg" in figures:
         parts.append("![Score and training loss over epochs](curves.svg)")
     parts += ["## Pairs", pairs_table(verdict).to_markdown().rstrip()]
+    if further := beside_table(verdict):
+        about = verdict["beside"]
+        parts += [
+            "## Beside the primary metric",
+            f"{escape(about['label'] + '; ' + about['note'])}.",
+        ]
+        if "beside.svg" in figures:
+            parts.append("![Every further score's differences with their intervals](beside.svg)")
+        parts.append(further.to_markdown().rstrip())
     parts += ["## Audit", audit_table(verdict).to_markdown().rstrip()]
     if machine := _machine(runtimes, fingerprints) + _evaluations(verdict):
         parts += ["## Machine and data", "\n".join(f"- {line}" for line in machine)]
@@ -98,6 +108,11 @@ def _sentence(verdict: Verdict, pair: Verdict, exploratory: bool = False) -> str
 def limits(verdict: Verdict) -> list[str]:
     """What a reader may not conclude, each a line of Markdown."""
     lines = _limits_of_fixed(verdict) if is_fixed(verdict) else _limits_of_runs(verdict)
+    if "beside" in verdict:
+        lines.append(
+            f"{escape(', '.join(verdict['beside']['scores']))} stand beside the metric: they are "
+            "described, and nothing is concluded from them."
+        )
     suspect = [line["about"] for line in verdict["audit"] if line["finding"] in ("flaw", "differs")]
     unknown = [line["about"] for line in verdict["audit"] if line["finding"] == "unknown"]
     if suspect:

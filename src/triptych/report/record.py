@@ -5,6 +5,7 @@ RECORD/README.md         the question, verdict, tables, figures, and what cannot
        comparison.json   the plan, likewise
        arms.csv, pairs.csv, curves.csv
        verdict.svg, curves.svg
+       beside.csv, beside.svg   where scores stand beside the metric
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ from typing import Any
 from triptych.compare.folder import PLAN, VERDICT, cell
 from triptych.errors import UserError, WorkFailed
 from triptych.report import cleaning, history
+from triptych.report.beside_forest import beside_figure
+from triptych.report.beside_table import beside_table
 from triptych.report.figures import MOST_POINTS, draw_curves, save_svg, verdict_figure
 from triptych.report.readme import readme
 from triptych.report.tables import arms_of, arms_table, pairs_table
 from triptych.run import read_json, write_json
 
 OURS = frozenset(
-    {"README.md", VERDICT, PLAN, "arms.csv", "pairs.csv", "curves.csv", "verdict.svg", "curves.svg"}
+    {"README.md", VERDICT, PLAN}
+    | {"arms.csv", "pairs.csv", "curves.csv", "verdict.svg", "curves.svg"}
+    | {"beside.csv", "beside.svg"}
 )
 
 
@@ -61,6 +66,11 @@ def _write(place: Path, folder: Path, verdict: dict[str, Any], plan: dict[str, A
     (place / "pairs.csv").write_text(pairs_table(verdict).to_csv(), encoding="utf-8")
     save_svg(verdict_figure(verdict), place / "verdict.svg")
     figures = ["verdict.svg"]
+    further, further_figure = beside_table(verdict), beside_figure(verdict)
+    if further is not None and further_figure is not None:
+        (place / "beside.csv").write_text(further.to_csv(), encoding="utf-8")
+        save_svg(further_figure, place / "beside.svg")
+        figures.append("beside.svg")
     points = history.thinned(history.read_history(folder, verdict), MOST_POINTS)
     curves = draw_curves(points, verdict)
     if curves is not None:

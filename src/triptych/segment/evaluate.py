@@ -59,6 +59,8 @@ def evaluate(
             "fingerprint": data.fingerprint(),
             "mapping": {"name": mapping.name, "classes": mapping.as_dict()},
             **(about or {}),
+            "scales": getattr(labeller, "scales", None),
+            "tile": getattr(labeller, "tile", None),
             **scores_of(items, data.classes.names),
         }
         if part is not None:

@@ -42,3 +42,15 @@ class Labeller(Protocol):
         resized to it (bilinear) before the argmax. Raises UserError where a frame has no labels.
         """
         ...
+
+
+class EdgeLabeller(Labeller, Protocol):
+    """A labeller that also predicts where the boundaries are: its `edges` is true."""
+
+    edges: bool
+
+    def labels_and_edges(
+        self, images: NDArray[np.uint8], keys: Sequence[FrameKey]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Label maps of RGB pictures and boundary maps, probabilities from 0 to 255; (N, H, W)."""
+        ...

@@ -7,22 +7,44 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triptych.data.labelled import Image, LabelMap
 from triptych.draw import Panel, Sheet, blend, colour, count_labels
+from triptych.segment.abilities import no_edges
 from triptych.segment.disagreement import Disagreement, PairCounts, compare
-from triptych.segment.labeller import FrameKey, Labeller
+from triptych.segment.labeller import EdgeLabeller, FrameKey, Labeller
 
-View = Literal["side", "blend", "labels"]
-STAGES = ("decode", "model", "draw", "encode")
+T = TypeVar("T")
+View = Literal["side", "blend", "labels", "edges"]
+STAGES = ("decode", "flow", "model", "draw", "encode")
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to show what the models say."""
+
+    view: View = "side"
+    """`side`: the input, right of it each model's labels. `blend`: each model's labels over the
+    picture. `labels`: each model's labels alone. `edges`: the input, right of it where each model
+    sees boundaries, the brighter the more certain."""
+    alpha: float = 0.6
+    """Weight of the labels' colours in `blend`, 0 to 1."""
+    save_labels: bool = False
+    """Write label maps as palette PNGs to `labels/MODEL/`."""
+    audio: bool = True
+    """Keep a video's first audio stream."""
+    stability: bool = True
+    """Measure how much of a video keeps its class from frame to frame."""
+    progress: bool = True
+    """Show a progress bar on stderr where that is a terminal."""
 
 
 class Clock:
@@ -41,6 +63,17 @@ class Clock:
             with self._lock:
                 self._seconds[stage] += time.perf_counter() - start
 
+    def each(self, stage: str, items: Iterable[T]) -> Iterator[T]:
+        """The items; making each of them counts for `stage`."""
+        source = iter(items)
+        while True:
+            with self(stage):
+                try:
+                    item = next(source)
+                except StopIteration:
+                    return
+            yield item
+
     def seconds(self) -> dict[str, float]:
         return {stage: round(seconds, 4) for stage, seconds in self._seconds.items()}
 
@@ -54,18 +87,25 @@ class Labelled:
     counts: list[NDArray[np.int64]]
     """For each model, pixels by label id (256,)."""
     pairs: list[PairCounts]
+    edges: list[NDArray[np.uint8]] = field(default_factory=list)
+    """Where boundaries are shown, each model's map of them (H, W), 0 to 255."""
 
 
 class Labelling:
     """One or more models that label the same frames.
 
     `label` and `draw` may be called by `workers` threads at once; `note` must be called in order.
+    Raises UserError where boundaries are to be shown and a model predicts none.
     """
 
     def __init__(
         self, labellers: Sequence[Labeller], view: View, alpha: float, clock: Clock
     ) -> None:
         self.labellers = list(labellers)
+        if view == "edges":
+            for labeller in labellers:
+                if not getattr(labeller, "edges", False):
+                    raise no_edges(labeller.name)
         self.folders = _file_names([labeller.name for labeller in labellers])
         """A name for each model's folders."""
         names = [labeller.name for labeller in labellers]
@@ -93,12 +133,17 @@ class Labelling:
 
     def label(self, image: Image, key: FrameKey) -> Labelled:
         """What every model says of one picture (H, W, 3)."""
-        labels = []
+        labels, edges = [], []
         for labeller, seat in zip(self.labellers, self._seats, strict=True):
             with seat, self._clock("model"):
-                labels.append(labeller.labels(image[None], [key])[0])
+                if self._view == "edges":
+                    found = cast(EdgeLabeller, labeller).labels_and_edges(image[None], [key])
+                    labels.append(found[0][0])
+                    edges.append(found[1][0])
+                else:
+                    labels.append(labeller.labels(image[None], [key])[0])
         with self._clock("draw"):
-            return self.count(image, labels)
+            return replace(self.count(image, labels), edges=edges)
 
     def count(self, image: Image, labels: list[LabelMap]) -> Labelled:
         """One picture with the label maps of the models, counted and compared."""
@@ -108,7 +153,9 @@ class Labelling:
 
     def sheet(self, title: str, height: int, width: int, shown: Labelled | None = None) -> Sheet:
         """A sheet for pictures of this size; its strips have room for what `shown` shows."""
-        panels = [Panel(title)] if self._view == "side" else []
+        panels = [Panel(title)] if self._shows_input else []
+        if self._view == "edges":
+            return Sheet([*panels, *map(Panel, self.names)], height, width)
         for index, (name, labeller) in enumerate(zip(self.names, self.labellers, strict=True)):
             room = None
             if shown is not None:
@@ -120,9 +167,13 @@ class Labelling:
     def draw(self, labelled: Labelled, sheet: Sheet, canvas: Image) -> None:
         """Draw the pictures of one frame, not the strips, onto a canvas of the sheet."""
         first = 0
-        if self._view == "side":
+        if self._shows_input:
             sheet.view(canvas, 0)[:] = labelled.image
             first = 1
+        for index, edges in enumerate(labelled.edges):
+            sheet.view(canvas, first + index)[:] = edges[..., None]
+        if self._view == "edges":
+            return
         for index, labels in enumerate(labelled.labels):
             view = sheet.view(canvas, first + index)
             colour(labels, self.labellers[index].classes, view)
@@ -131,8 +182,12 @@ class Labelling:
 
     def explain(self, counts: Sequence[NDArray[np.int64]], sheet: Sheet, canvas: Image) -> None:
         """Draw the strips: the models' names and the classes that `counts` says occur."""
-        plain = [None] if self._view == "side" else []
+        plain = [None] if self._shows_input else []
         sheet.explain(canvas, [*plain, *counts])
+
+    @property
+    def _shows_input(self) -> bool:
+        return self._view in ("side", "edges")
 
     def note(self, labelled: Labelled, name: str, seconds: float | None = None) -> None:
         """Count a frame; `name` and, in a video, the time in `seconds` say which."""
@@ -161,6 +216,8 @@ class Labelling:
                     "name": name,
                     "folder": folder,
                     "runtime": getattr(labeller, "runtime", None),
+                    "scales": getattr(labeller, "scales", None),
+                    "tile": getattr(labeller, "tile", None),
                     "classes": labeller.classes.name,
                     "shares": shares,
                     "void": void,

@@ -4,29 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triptych.data.classes import ClassSet
-from triptych.errors import UserError, WorkFailed
+from triptych.errors import UserError
+from triptych.segment.abilities import check_scales
+from triptych.segment.exported import ExportedLabeller, is_exported
 from triptych.segment.labeller import FrameKey, Labeller
-from triptych.segment.models import ModelEntry, entry, names
+from triptych.segment.models import entry, is_name
 from triptych.segment.models.label_folder import LabelFolder
-from triptych.weights import fetch, load
+from triptych.segment.models.scales import as_text, checked_scales
+from triptych.segment.network import is_network, open_network
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from triptych.inference import Prepared
 
 
 class NetworkLabeller:
     """A `Labeller` that runs a network."""
 
-    def __init__(self, name: str, classes: ClassSet, network: Prepared) -> None:
+    def __init__(
+        self,
+        name: str,
+        classes: ClassSet,
+        network: Prepared,
+        edges: bool = False,
+        scales: Sequence[float] = (),
+    ) -> None:
         self.name = name
+        self.edges = edges
+        """Whether it predicts boundaries too."""
+        self.scales = list(scales) or None
+        """At which it looks at a picture, where they may be chosen."""
         self.classes = classes
         self.concurrency = network.concurrency
         self.runtime = str(network.runtime)
@@ -42,6 +54,27 @@ class NetworkLabeller:
         """Label maps (N, H, W); see `Labeller.labels`. The network needs no `keys`."""
         return self._network.labels(images, size)
 
+    def labels_and_edges(
+        self, images: NDArray[np.uint8], keys: Sequence[FrameKey]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Label maps and boundary maps; see `EdgeLabeller`."""
+        return self._network.labels_and_edges(images)
+
+    @property
+    def tile(self) -> dict[str, Any] | None:
+        """The tiles in which it sees a picture and how far they agree; None where it sees all."""
+        tiling = self._network.tiling
+        if tiling is None:
+            return None
+        halo = f"{tiling.halo[1]}x{tiling.halo[0]}"
+        agreement = self._network.agreement
+        return {
+            "size": str(tiling),
+            "halo": halo,
+            "agreement": agreement.share,
+            "agreement_rule": agreement.rule,
+        }
+
 
 def open_labeller(
     model: str,
@@ -51,91 +84,56 @@ def open_labeller(
     size: tuple[int, int] | None = None,
     device: str = "auto",
     name: str | None = None,
+    scales: Sequence[float] | None = None,
+    tile: tuple[int, int] | None = None,
 ) -> Labeller:
-    """Open `model`: a registry name, a run folder, or a folder of label images.
+    """Open `model`: a registry name, a run folder or one saved by smp, a folder of label images.
 
+    A file that `triptych export` wrote is a model too, on the processor and at its own size.
     `weights` replaces the published weights of a registry name, which are downloaded if they are
     not on this machine. `size` (height, width) is what frames are resized to before a network;
-    `runtime` is torch, openvino or auto. `name` is shown instead of the model's own. Raises
-    UserError where there is no such model or its weights do not fit, WorkFailed where the
-    download fails.
+    `runtime` is torch, openvino or auto. `name` is shown instead of the model's own. `scales`
+    replaces those of a network that looks at a picture in several sizes; `tile` (height, width)
+    has a network see one tile of a picture at a time. Raises UserError where there is no such
+    model, its weights do not fit or it has no scales, WorkFailed where the download fails.
     """
     folder = Path(model)
-    if model in names():
-        known = entry(model)
-        return _network(
-            name or model,
-            known,
-            known.classes,
-            _with_weights(known, weights),
-            runtime,
-            size,
-            device,
-        )
-    if not folder.is_dir():
-        if folder.exists() or len(folder.parts) > 1:
-            raise UserError(f"--model {model}: no such folder, and no model's name")
-        entry(model)
-    if weights is not None:
-        raise UserError(f"--weights goes with a model's name, and {model} is a folder")
-    if (folder / "recipe.json").exists():
-        from triptych.segment.trained import load as load_run
+    if folder.is_dir() and not is_name(model) and not is_network(folder):
+        if weights is not None:
+            raise UserError(f"--weights goes with a model's name, and {model} is a folder")
+        labels = LabelFolder(folder)
+        labels.name = name or labels.name
+        return labels
+    if is_exported(folder):
+        if weights or size or tile or scales or runtime == "torch":
+            raise UserError(
+                f"--model {model}: an exported file has its weights, size and runtime; leave out "
+                "--weights, --size, --tile, --scales and --runtime torch"
+            )
+        return ExportedLabeller(folder, name)
+    from triptych.inference import Tiling, prepare
 
-        trained, architecture, classes = load_run(folder)
-        return _network(
-            name or _run_name(folder), entry(architecture), classes, trained, runtime, size, device
-        )
-    labels = LabelFolder(folder)
-    labels.name = name or labels.name
-    return labels
-
-
-def _with_weights(known: ModelEntry, weights: Path | None) -> nn.Module:
-    """The model of the registry with published weights, from a file or wherever they are."""
-    if weights is None and known.weights is None:
-        raise UserError(
-            f"{known.name} has no published weights: give its run folder, or --weights FILE"
-        )
-    if weights is None and known.weights is not None:
-        try:
-            weights = fetch(known.weights)
-        except WorkFailed as error:
-            raise WorkFailed(
-                f"{error}; a file on this machine is taken by --weights FILE"
-            ) from None
-    assert weights is not None
-    model = known.builder(known.outputs)
-    content = load(weights)
-    try:
-        model.load_published(content)
-    except UserError as error:
-        raise UserError(f"{weights}: {error}") from None
-    return model
-
-
-def _run_name(folder: Path) -> str:
-    """The last two parts of a run folder's path, such as `segment-tiny/seed-0`."""
-    return "/".join(folder.resolve().parts[-2:])
-
-
-def _network(
-    name: str,
-    known: ModelEntry,
-    classes: ClassSet,
-    model: nn.Module,
-    runtime: str,
-    size: tuple[int, int] | None,
-    device: str,
-) -> Labeller:
-    from triptych.inference import prepare
-
-    network = prepare(
-        model,
-        known.normalisation,
-        len(classes),
-        name=known.name,
+    if scales is not None:
+        check_scales([model])
+    if tile is not None:
+        Tiling.of(tile)  # before weights are fetched
+    opened = open_network(model, weights)
+    known = entry(opened.architecture)
+    called = opened.architecture
+    if scales is not None:
+        scales = checked_scales(scales)
+        setattr(opened.model, "scales", scales)  # noqa: B010 - not every network has them
+        called = f"{called} at scales {as_text(scales)}"
+    prepared = prepare(
+        opened.model,
+        opened.normalisation,
+        len(opened.classes),
+        name=called,
         runtime=runtime,
         device=device,
         input_size=size,
+        tile=tile,
     )
-    return NetworkLabeller(name, classes, network)
+    return NetworkLabeller(
+        name or opened.name, opened.classes, prepared, known.edges, scales or known.scales
+    )

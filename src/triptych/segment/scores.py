@@ -16,6 +16,9 @@ from triptych.data.luminance import BINS, luminance_bin
 from triptych.errors import UserError
 from triptych.segment.metrics import BF_RULE, IOU_RULE, Counts, iou, mean, pixel_accuracy
 
+BY_LIGHT = {f"mIoU@{name}": name for name in BINS}
+"""Scores of the frames of one luminance bin alone, `mIoU@0-60` and so on → the bin."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -89,6 +92,15 @@ def scores_of(items: Sequence[Item], classes: Sequence[str]) -> dict[str, Any]:
         "groups": {name: _summary(groups[name], classes) for name in sorted(groups)},
         "luminance": {name: _summary(members, classes) for name, members in bins.items()},
     }
+
+
+def headline(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores that a run's log and result show; the rest is in its evaluation.
+
+    An `mIoU@LOW-HIGH` is null where no frame lies in its luminance bin.
+    """
+    shown = {name: scores[name] for name in ("mIoU", "pixel_accuracy", "BF")}
+    return shown | {name: scores["luminance"][light]["mIoU"] for name, light in BY_LIGHT.items()}
 
 
 def _summary(items: Sequence[Item], classes: Sequence[str]) -> dict[str, Any]:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triptych.data.download import file_sha256
+from triptych.data.luminance import luminance_bin
 from triptych.data.open_data import open_data
+from triptych.errors import UserError
 from triptych.evaluation_folder import ITEMS, SCORES
 from triptych.run import newest_checkpoint, read_json, read_result
 from triptych.segment.evaluate import evaluate
+from triptych.segment.inverse.recipe import InverseRecipe
+from triptych.segment.inverse.train import train as train_inverse
 from triptych.segment.metrics import iou, mean, pixel_accuracy
-from triptych.segment.models import entry, names
+from triptych.segment.models import entry, is_name
 from triptych.segment.open_labeller import open_labeller
 from triptych.segment.recipes import SegmentRecipe
-from triptych.segment.scores import Item, read_items
-from triptych.segment.train import train
+from triptych.segment.scores import BY_LIGHT, Item, read_items
+from triptych.segment.train import train as train_model
+from triptych.stopping import StopRequest
 from triptych.study import Items, Predictions, Study
 
 METRICS = {"mIoU": True, "pixel_accuracy": True, "BF": True}
+INVERSE_METRICS = {"relative_error": False, "degraded_error": False, "ranking": True}
+"""Scores of an inverse network, which has no items."""
 
 
 def run_items(folder: Path, metric: str) -> Items | None:
@@ -30,8 +40,14 @@ def run_items(folder: Path, metric: str) -> Items | None:
     result = read_result(folder)
     if result is None:
         return None
-    place = folder / "evaluations" / str(result["data"]).replace(" ", "-") / ITEMS
-    return items_of(read_items(place)[0], metric) if place.exists() else None
+    name = str(result["data"]).replace(" ", "-")
+    return evaluation_items(folder / "evaluations" / name, metric)
+
+
+def evaluation_items(folder: Path, metric: str) -> Items | None:
+    """What every frame of the evaluation in `folder` contributed to a score."""
+    file = folder / ITEMS
+    return items_of(read_items(file)[0], metric) if file.exists() else None
 
 
 def predict_items(arm: Predictions, data: str, split: str, metric: str, folder: Path) -> Items:
@@ -61,7 +77,7 @@ def _is_of(folder: Path, source: str, fingerprint: str) -> bool:
 def source_digest(arm: Predictions) -> str:
     """A digest of what the predictions come from: weights, a checkpoint, or label images."""
     place = Path(arm.source)
-    if arm.source in names():
+    if is_name(arm.source):
         published = entry(arm.source).weights
         content = file_sha256(arm.weights) if arm.weights else published and published.sha256
         return f"{arm.source} {content} {arm.size}"
@@ -79,8 +95,14 @@ def items_of(items: Sequence[Item], metric: str) -> Items:
     """The counts behind one metric: a frame contributes counts, a drive is a cluster.
 
     mIoU and pixel accuracy sum the confusion matrices; BF averages each class over the frames
-    that have it.
+    that have it; `mIoU@LOW-HIGH` is the mIoU of that luminance bin's frames, NaN without any.
+    Raises UserError for a score that frames do not have.
     """
+    if metric in INVERSE_METRICS:
+        raise UserError(f"{metric} scores inverse networks; frames have {', '.join(METRICS)}")
+    if metric in BY_LIGHT:
+        inside = [luminance_bin(item.luminance) == BY_LIGHT[metric] for item in items]
+        return _chosen(items_of(items, "mIoU"), np.array(inside, np.bool_))
     keys = tuple(item.key for item in items)
     groups = tuple(item.group for item in items)
     if metric == "BF":
@@ -90,6 +112,17 @@ def items_of(items: Sequence[Item], metric: str) -> Items:
         return Items(keys, groups, values, _mean_of_sums)
     counts = np.stack([item.confusion for item in items]).astype(np.float64)
     return Items(keys, groups, counts, _mean_iou if metric == "mIoU" else _pixel_accuracy)
+
+
+def _chosen(items: Items, inside: NDArray[np.bool_]) -> Items:
+    """The items at which `inside` (N,) is true."""
+    groups = items.groups and tuple(compress(items.groups, inside))
+    return replace(
+        items,
+        keys=tuple(compress(items.keys, inside)),
+        groups=groups,
+        values=items.values[inside],
+    )
 
 
 def _mean_iou(counts: NDArray[np.float64]) -> float:
@@ -109,17 +142,37 @@ def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def check(recipe: SegmentRecipe) -> None:
+def check(recipe: SegmentRecipe | InverseRecipe) -> None:
     """Raise UserError where no model has the recipe's name for it."""
-    entry(recipe.model)
+    if isinstance(recipe, SegmentRecipe):
+        entry(recipe.model)
+
+
+def train(
+    recipe: SegmentRecipe | InverseRecipe,
+    seed: int,
+    out: Path,
+    *,
+    device: str = "auto",
+    stop: StopRequest | None = None,
+    show_progress: bool = True,
+) -> dict[str, Any]:
+    """Train a segmentation model or an inverse network, as the recipe says."""
+    if isinstance(recipe, InverseRecipe):
+        return train_inverse(
+            recipe, seed, out, device=device, stop=stop, show_progress=show_progress
+        )
+    return train_model(recipe, seed, out, device=device, stop=stop, show_progress=show_progress)
 
 
 STUDY = Study(
     name="segment",
     train=train,
     check=check,
-    metrics=METRICS,
+    metrics=METRICS | INVERSE_METRICS,
     run_items=run_items,
     predict_items=predict_items,
+    evaluation_items=evaluation_items,
+    beside=tuple(BY_LIGHT),
     group_unit="drives",
 )

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from triptych.audit import TESTIMONY
-from triptych.data.classes import VOID
 from triptych.data.open_data import open_data
 from triptych.errors import UserError
 from triptych.inference import Prepared, Runtime
 from triptych.run import Run, read_result, write_json
 from triptych.runtime import runtime_record
 from triptych.segment.batches import (
+    Batch,
     CachedFrames,
     epoch_batches,
     frame_hash,
     probe,
     steps_per_epoch,
 )
+from triptych.segment.carried_edges import Trainable, WithEdges, without_edges
+from triptych.segment.class_record import write_classes
 from triptych.segment.evaluate import evaluate
+from triptych.segment.folds import train_folds
+from triptych.segment.initialise import initialise
+from triptych.segment.joined import JoinedFrames
 from triptych.segment.models import create, entry
+from triptych.segment.objective import Objective
 from triptych.segment.open_labeller import NetworkLabeller
 from triptych.segment.recipes import SegmentRecipe
-from triptych.segment.trained import write_classes
+from triptych.segment.scores import headline
 from triptych.stopping import StopRequest
 from triptych.training.cost import macs, training_gflop
 from triptych.training.device import autocast, device_name, pick_device
@@ -54,6 +60,7 @@ class TrainData:
     """(3, 1, 1), subtracted from pixels that were multiplied by `scale`."""
     std: Tensor
     scale: float
+    objective: Objective
 
 
 def train(
@@ -72,7 +79,19 @@ def train(
     stop = stop or StopRequest()
     place = pick_device(device)
     keep_memory()
-    train_frames = _open(recipe.data, recipe.train_split)
+    # A model or an initialisation that will not do is refused before there is a folder.
+    if recipe.folds == "drives":
+        initialise(create(recipe.model), recipe)
+        return train_folds(
+            recipe,
+            seed,
+            out,
+            lambda fold, folder: train(
+                fold, seed, folder, device=device, stop=stop, show_progress=show_progress
+            ),
+            runtime_record(device_name(place)),
+        )
+    train_frames = _open(recipe.data, recipe.train_split, recipe.extra_data)
     val_frames = _open(recipe.val_data or recipe.data, recipe.val_split)
     if val_frames.classes != train_frames.classes:
         raise UserError(
@@ -80,11 +99,11 @@ def train(
             "itself: --set val_data=none"
         )
     fingerprint = {"train": train_frames.fingerprint(), "val": val_frames.fingerprint()}
+    state, data = start(recipe, seed, train_frames, val_frames, place)
     with Run.open(out, recipe, seed, fingerprint, runtime_record(device_name(place))) as run:
         if (done := read_result(out)) is not None:
             return done
         write_classes(out, train_frames.classes)
-        state, data = start(recipe, seed, train_frames, val_frames, place)
         run.restore(state)
         total = recipe.epochs * steps_per_epoch(len(data.train), recipe.batch_size)
         with Pace.keeping(
@@ -113,7 +132,8 @@ def train(
         known = [frame_hash(data.train.load(index)[0]) for index in range(len(data.train))]
         write_json(out / TESTIMONY, state.witness.testimony(state.model, torch.cat(known)))
         shape = recipe.crop or data.train.load(0)[0].shape[:2]
-        cost = macs(state.model, *shape)
+        net = without_edges(state.model)
+        cost = macs(net, *shape)
         result = {
             "recipe": recipe.name,
             "seed": seed,
@@ -123,10 +143,13 @@ def train(
             "epochs": state.epoch,
             "updates": state.step,
             "samples": state.samples,
-            "parameters": parameter_count(state.model),
+            "parameters": parameter_count(net),
             "MACs": cost,
             "training_GFLOP": training_gflop(cost, state.samples),
-            "times": {"seconds": round(state.seconds, 3)},
+            "times": {
+                "seconds": round(state.seconds, 3),
+                "waiting_for_data": round(state.waited / max(state.seconds, 1e-9), 4),
+            },
         }
         run.finish(result)
         return result
@@ -145,11 +168,12 @@ def train_epoch(
     `after_step` is called with the state whole, so it may save it, and may raise.
     """
     model, device = state.model, next(state.model.parameters()).device
+    trainable = cast(Trainable, model)
     steps = steps_per_epoch(len(data.train), recipe.batch_size)
     total = recipe.epochs * steps
     model.train()
     batches = epoch_batches(data.train, recipe, seed, state.epoch, start=state.step_in_epoch)
-    for batch in batches:
+    for batch in timed(batches, state):
         write_rate(state.optimiser, rate(recipe, state.step, total), recipe.weight_decay)
         seed_libraries(seed, state.epoch, state.step_in_epoch)
         images = normalise(batch.images.to(device), data)
@@ -158,10 +182,11 @@ def train_epoch(
             if state.step_in_epoch == 0:
                 state.witness.probe(*probe(data.train, recipe, seed, state.epoch))
         with autocast(device, recipe.precision):
-            logits = model(images)
-        loss = pixel_loss(logits.float(), batch.labels.to(device))
+            outputs = trainable.forward_train(images)
+        terms = data.objective(outputs, batch.labels.to(device))
+        loss = terms["total"]
         state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if state.witness is not None:
             state.witness.update(images, model, state.optimiser)
         state.optimiser.step()
@@ -170,18 +195,20 @@ def train_epoch(
         state.step += 1
         state.step_in_epoch += 1
         state.samples += len(images)
-        state.sums["loss"] = state.sums.get("loss", 0.0) + loss.item()
+        for name, term in terms.items():
+            key = "loss" if name == "total" else f"loss_{name}"
+            state.sums[key] = state.sums.get(key, 0.0) + term.item()
         after_step()
-    mean = state.sums["loss"] / state.step_in_epoch
+    means = {name: total / state.step_in_epoch for name, total in sorted(state.sums.items())}
     if state.witness is not None:
         state.witness.end_epoch()
     state.epoch += 1
     state.step_in_epoch = 0
     state.sums = {}
-    finite = mean if math.isfinite(mean) else None
+    finite = {name: mean if math.isfinite(mean) else None for name, mean in means.items()}
     last = rate(recipe, state.step - 1, total)
-    run.log(state.step, recipe.train_split, epoch=state.epoch, loss=finite, lr=last)
-    return mean
+    run.log(state.step, recipe.train_split, epoch=state.epoch, **finite, lr=last)
+    return means["loss"]
 
 
 def rate(recipe: SegmentRecipe, step: int, total: int) -> float:
@@ -198,11 +225,14 @@ def start(
 ) -> tuple[TrainState, TrainData]:
     """A fresh state and the data, before the first step."""
     seed_libraries(seed, "weights")
-    model = create(recipe.model, classes=len(train_frames.classes))
+    model: nn.Module = create(recipe.model, classes=len(train_frames.classes))
+    initialise(model, recipe)
+    if recipe.boundary != "none":
+        model = WithEdges(model)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainState(
         model=model,
-        optimiser=adamw(model, recipe.lr, recipe.weight_decay),
+        optimiser=adamw(model, recipe.lr, recipe.weight_decay, trunk_lr=recipe.trunk_lr),
         ema=Ema(model, recipe.ema) if recipe.ema else None,
         witness=Witness(model),
     )
@@ -213,15 +243,18 @@ def start(
         mean=torch.tensor(wants.mean, device=device).view(3, 1, 1),
         std=torch.tensor(wants.std, device=device).view(3, 1, 1),
         scale=wants.scale,
+        objective=Objective(recipe, train_frames).to(device),
     )
     return state, data
 
 
-def _open(spec: str, split: str) -> CachedFrames:
-    frames = CachedFrames(open_data(spec, split))
+def _open(spec: str, split: str, extra: str | None = None) -> CachedFrames:
+    frames = open_data(spec, split)
+    if extra is not None:
+        frames = JoinedFrames(frames, open_data(extra, "train"))
     if not len(frames):
         raise UserError(f"{spec}: the split {split} has no frames")
-    return frames
+    return CachedFrames(frames)
 
 
 def normalise(images: Tensor, data: TrainData) -> Tensor:
@@ -230,10 +263,15 @@ def normalise(images: Tensor, data: TrainData) -> Tensor:
     return wide.mul_(data.scale).sub_(data.mean).div_(data.std)
 
 
-def pixel_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over the pixels that are not void; 0 where all are."""
-    loss = F.cross_entropy(logits, labels, ignore_index=VOID, reduction="sum")
-    return loss / (labels != VOID).sum().clamp(min=1)
+def timed(batches: Iterator[Batch], state: TrainState) -> Iterator[Batch]:
+    """The same batches; the time that each was waited for is added to the state's."""
+    while True:
+        start = time.perf_counter()
+        batch = next(batches, None)
+        state.waited += time.perf_counter() - start
+        if batch is None:
+            return
+        yield batch
 
 
 def labeller(state: TrainState, recipe: SegmentRecipe, data: TrainData) -> NetworkLabeller:
@@ -241,15 +279,10 @@ def labeller(state: TrainState, recipe: SegmentRecipe, data: TrainData) -> Netwo
     model = state.model if state.ema is None else state.ema.model
     classes = data.train.classes
     prepared = Prepared(
-        model,
+        without_edges(model),
         entry(recipe.model).normalisation,
         len(classes),
         runtime=Runtime("torch"),
         device=next(model.parameters()).device,
     )
     return NetworkLabeller(recipe.model, classes, prepared)
-
-
-def headline(scores: dict[str, Any]) -> dict[str, Any]:
-    """The scores that a run's log and result show; the rest is in its evaluation."""
-    return {name: scores[name] for name in ("mIoU", "pixel_accuracy", "BF")}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from typing import Literal
 
 import torch
 
 from triptych.errors import UserError
+from triptych.training.depthwise import FastDepthwise
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -25,11 +26,14 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
-def autocast(
-    device: torch.device, precision: Literal["float32", "bfloat16"]
-) -> AbstractContextManager[None]:
+def autocast(device: torch.device, precision: Literal["float32", "bfloat16"]) -> ExitStack:
     """The precision that a recipe names; it is never chosen by timing."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    stack = ExitStack()
+    if precision == "bfloat16":
+        stack.enter_context(torch.autocast(device.type, torch.bfloat16))
+        if device.type == "cpu":
+            stack.enter_context(FastDepthwise())
+    return stack
 
 
 def device_name(device: torch.device) -> str:

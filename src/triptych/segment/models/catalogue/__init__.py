@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from triptych.segment.models.catalogue import dabnet, espnetv2, own
+from triptych.segment.models.catalogue import dabnet, espnetv2, hrnet, own, pspnet, segformer
 from triptych.segment.models.catalogue.entry import ModelEntry
 
 __all__ = ["ENTRIES", "ModelEntry"]
 
-_FAMILIES = (espnetv2, dabnet, own)
+_FAMILIES = (espnetv2, dabnet, hrnet, pspnet, segformer, own)
 
 ENTRIES: dict[str, ModelEntry] = {
     entry.name: entry for family in _FAMILIES for entry in family.ENTRIES

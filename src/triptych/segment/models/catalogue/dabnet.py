@@ -38,5 +38,6 @@ ENTRIES = (
             source="best.params of github.com/WenmuZhou/DABNet_Paddle, as safetensors",
         ),
         paper="Li 2019, DABNet (BMVC)",
+        peak_memory_gib=1.0,
     ),
 )

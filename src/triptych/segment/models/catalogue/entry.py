@@ -30,3 +30,9 @@ class ModelEntry:
     weights: Published | None
     """None for a model that only ever is trained from scratch."""
     paper: str
+    peak_memory_gib: float | None = None
+    """Of a process that labels one 2048x1024 picture, whole, in float32 with PyTorch on the CPU."""
+    scales: tuple[float, ...] = ()
+    """Sizes in which it looks at a picture where nothing else is asked for; none: at one only."""
+    edges: bool = False
+    """Whether it predicts boundaries beside classes."""

@@ -1,0 +1,79 @@
+"""`triptych bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from triptych.cli.labellers import with_weights
+from triptych.cli.options import DEFAULT_MODEL, DEVICE, FILE, JSON, PIXELS, debuggable, show
+from triptych.errors import UserError, WorkFailed
+
+
+@click.command()
+@click.option(
+    "--model", "models", multiple=True, metavar="M",
+    help=f"A model's name or a run folder; may be repeated.  [default: {DEFAULT_MODEL}]",
+)  # fmt: skip
+@click.option("--weights", multiple=True, type=FILE, help="Weights file for each --model.")
+@click.option("--size", type=PIXELS, default="480x360", show_default=True, help="Of the pictures.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="Of measuring latency, and again throughput, for each row.  [default: 3]",
+)
+@click.option("--frames", type=click.IntRange(1), help="Label this many frames instead.")
+@click.option(
+    "--runtime",
+    type=click.Choice(["all", "torch", "openvino"]),
+    default="all",
+    show_default=True,
+    help="What runs the models; all: each, in every precision of this machine.",
+)
+@click.option(
+    "--scores", multiple=True, type=FILE, metavar="PLACE",
+    help="A scores.json, or a folder of evaluations or of a run; claimed scores otherwise.",
+)  # fmt: skip
+@click.option("--out", type=FILE, help="Keep bench.json and the figure in this folder.")
+@DEVICE
+@JSON
+@debuggable
+def bench(
+    models: Sequence[str],
+    weights: Sequence[Path],
+    size: tuple[int, int],
+    seconds: float | None,
+    frames: int | None,
+    runtime: str,
+    scores: Sequence[Path],
+    out: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Measure speed and memory of models on this machine; accuracy against speed.
+
+    Frames per second, latency (p50 and p95, one frame at a time) and peak memory, each model and
+    runtime in a process of its own. Where a model's weights are not on this machine they are drawn
+    at random. A model that fails is a row with its error, and the exit code is 1.
+    """
+    if seconds is not None and frames is not None:
+        raise UserError("--seconds and --frames: give one of them")
+    chosen = with_weights(models, weights)
+    from triptych.segment.bench import BenchOptions, describe
+    from triptych.segment.bench import bench as run
+
+    options = BenchOptions(size, seconds or 3.0, frames, runtime, device)
+    record = run(chosen, options, scores)
+    if out is not None:
+        from triptych.report.pareto import write_bench
+
+        write_bench(record, out)
+    show(record, as_json, describe)
+    failed = [row for row in record["rows"] if "error" in row]
+    if failed:
+        raise WorkFailed(
+            f"{len(failed)} of {len(record['rows'])} rows could not be measured; "
+            f"{failed[0]['model']}: {failed[0]['error']}"
+        )

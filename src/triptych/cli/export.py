@@ -1,0 +1,55 @@
+"""`triptych export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from triptych.cli.options import DEFAULT_MODEL, FILE, JSON, PIXELS, debuggable, show
+
+
+@click.command()
+@click.option(
+    "--model", default=DEFAULT_MODEL, show_default=True, metavar="M",
+    help="A model's name or a run folder.",
+)  # fmt: skip
+@click.option("--weights", type=FILE, help="Weights file, in place of the published ones.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["onnx", "openvino"]),
+    help="Of the file.  [default: by the ending of --out]",
+)
+@click.option(
+    "--size",
+    type=PIXELS,
+    default="480x360",
+    show_default=True,
+    help="Of the pictures that the file takes.",
+)
+@click.option("--out", type=FILE, required=True, help="A file that ends in .onnx or .xml.")
+@JSON
+@debuggable
+def export(
+    model: str,
+    weights: Path | None,
+    form: str | None,
+    size: tuple[int, int],
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Write a model as one file for another runtime: 8-bit RGB pictures in, labels and logits out.
+
+    Normalisation is part of the file; classes and colours are in its metadata. Before the file
+    appears it is run in its own runtime and its labels are compared with PyTorch's.
+    """
+    from triptych.segment.network import check_network, open_network
+
+    check_network(model, weights)
+    from triptych.segment.export import check_request, describe, format_of
+    from triptych.segment.export import export as run
+
+    chosen = format_of(out, form)
+    check_request(out, chosen)
+    show(run(open_network(model, weights), out, chosen, size), as_json, describe)

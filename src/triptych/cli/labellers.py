@@ -1,0 +1,67 @@
+"""From `--model` and `--weights` to models ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triptych.cli.options import DEFAULT_MODEL
+from triptych.errors import UserError
+
+if TYPE_CHECKING:
+    from triptych.segment.labeller import Labeller
+
+
+def with_weights(models: Sequence[str], weights: Sequence[Path]) -> list[tuple[str, Path | None]]:
+    """Each model of a command line, the default one where none is named, with its weights file.
+
+    Raises UserError unless there is one file for each model, or none at all.
+    """
+    chosen = list(models) or [DEFAULT_MODEL]
+    if weights and len(weights) != len(chosen):
+        raise UserError(
+            f"{len(weights)} --weights for {len(chosen)} --model: give one for each, in order"
+        )
+    files: list[Path | None] = list(weights) or [None] * len(chosen)
+    return list(zip(chosen, files, strict=True))
+
+
+def open_labellers(
+    models: Sequence[str],
+    weights: Sequence[Path],
+    *,
+    size: tuple[int, int] | None,
+    runtime: str,
+    device: str,
+    scales: tuple[float, ...] | None = None,
+    tile: tuple[int, int] | None = None,
+    edges: bool = False,
+) -> list[Labeller]:
+    """The models of a command line, each ready to run.
+
+    `scales` are for those that have some. Raises UserError where none has, and where `edges` are
+    wanted of a model that predicts none.
+    """
+    chosen = with_weights(models, weights)
+    from triptych.segment.abilities import check_edges, check_scales, has_scales
+
+    named = [name for name, _ in chosen]
+    if scales is not None:
+        check_scales(named)
+    if edges:
+        check_edges(named)
+    from triptych.segment.open_labeller import open_labeller
+
+    return [
+        open_labeller(
+            name,
+            weights=file,
+            runtime=runtime,
+            size=size,
+            device=device,
+            scales=scales if has_scales(name) else None,
+            tile=tile,
+        )
+        for name, file in chosen
+    ]

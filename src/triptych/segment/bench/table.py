@@ -1,0 +1,245 @@
+"""Every model on every runtime, one after the other, and which of them are worth their time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triptych.errors import UserError
+from triptych.progress import bar
+from triptych.segment.bench.known_scores import Score, read_scores, score_of
+from triptych.segment.bench.measure import Task
+from triptych.segment.models import is_name
+from triptych.segment.network import check_network, is_run, run_name
+
+log = logging.getLogger("triptych")
+
+RULE = (
+    "Pictures of this size, already in memory, to label maps of the same size; normalisation and "
+    "argmax are part of it, decoding and drawing are not. latency: one frame at a time. "
+    "frames_per_second: with as many callers at once as `triptych predict` has on this runtime. "
+    "peak_memory_bytes: of a process of its own, libraries included; memory_before_bytes: of the "
+    "same process before the model was made. labels_agree: share of the labels of a test picture "
+    "that are those of the model's first row."
+)
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """How to measure."""
+
+    size: tuple[int, int] = (360, 480)
+    """(height, width) of the pictures."""
+    seconds: float = 3.0
+    """How long to measure the latency of each row, and its throughput."""
+    frames: int | None = None
+    """How many frames to label instead."""
+    runtime: str = "all"
+    """all, torch or openvino."""
+    device: str = "auto"
+    progress: bool = True
+
+
+def bench(
+    models: Sequence[tuple[str, Path | None]],
+    options: BenchOptions | None = None,
+    scores: Sequence[Path] = (),
+) -> dict[str, Any]:
+    """Measure models, each a registry name or a run folder with a file of weights or None.
+
+    Weights are drawn at random where the published ones are not on this machine: speed does not
+    depend on them. `scores` are places of evaluations (see `read_scores`). Returns the record:
+    `rows`, one a model, runtime and precision, with an `error` where it could not be measured;
+    `points`, one a model: its fastest row whose labels agree, its score, and whether it is on the
+    Pareto front. Raises UserError where a request cannot work, before anything is measured.
+    """
+    from triptych.inference.choice import AGREEMENT, candidates, processor
+    from triptych.inference.runners import cores
+    from triptych.runtime import runtime_record
+    from triptych.training.device import device_name, pick_device
+
+    options = options or BenchOptions()
+    for model, weights in models:
+        check_network(model, weights)
+        if weights is not None and not weights.is_file():
+            raise UserError(f"--weights {weights}: no such file")
+    known = read_scores(scores)
+    device = pick_device(options.device)
+    runtimes = candidates("auto" if options.runtime == "all" else options.runtime, device)
+    if options.runtime == "openvino" and device.type != "cpu":
+        raise UserError(f"--runtime openvino runs on the processor, not on {device}: --device cpu")
+    shown = shown_names([model for model, _ in models])
+    rows: list[dict[str, Any]] = []
+    total = len(models) * len(runtimes)
+    with (
+        bar("bench", total, unit="rows", show=options.progress) as progress,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        for name, (model, weights) in zip(shown, models, strict=True):
+            first: Path | None = None
+            for number, runtime in enumerate(runtimes):
+                labels = Path(folder) / f"{number}.npy"
+                task = Task(
+                    model,
+                    None if weights is None else str(weights),
+                    runtime.name,
+                    runtime.precision,
+                    str(device),
+                    options.size,
+                    options.seconds,
+                    options.frames,
+                    str(labels),
+                )
+                measured = in_own_process(task)
+                if "error" not in measured:
+                    first = first or labels
+                    measured["labels_agree"] = _agreement(first, labels)
+                rows.append(
+                    {
+                        "model": name,
+                        "runtime": runtime.name,
+                        "precision": runtime.precision,
+                        **measured,
+                    }
+                )
+                progress.advance(note=f"{name}, {runtime}")
+    named = {
+        name: score_of(model, name, known) for name, (model, _) in zip(shown, models, strict=True)
+    }
+    return {
+        "size": f"{options.size[1]}x{options.size[0]}",
+        "device": device_name(device),
+        "processor": processor(),
+        "cores": cores(),
+        "versions": runtime_record(str(device))["versions"],
+        "rule": RULE,
+        "labels_must_agree": AGREEMENT,
+        "rows": rows,
+        "points": points(rows, named, AGREEMENT),
+    }
+
+
+def shown_names(models: Sequence[str]) -> list[str]:
+    """A registry name as it is, a folder by the end of its path; numbered where two are equal."""
+    taken: Counter[str] = Counter()
+    result = []
+    for model in models:
+        folder = Path(model)
+        name = model if is_name(model) else folder.resolve().name
+        if not is_name(model) and is_run(folder):
+            name = run_name(folder)
+        taken[name] += 1
+        result.append(name if taken[name] == 1 else f"{name} ({taken[name]})")
+    return result
+
+
+def in_own_process(task: Task) -> dict[str, Any]:
+    """Measure in a fresh process; a row with nothing but `error` where that fails."""
+    command = [sys.executable, "-m", "triptych.segment.bench.measure"]
+    done = subprocess.run(
+        command, input=task.to_json(), capture_output=True, text=True, check=False
+    )
+    try:
+        row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return row
+    except (IndexError, ValueError):
+        pass
+    if done.returncode < 0:
+        how = signal.Signals(-done.returncode).name
+        return {"error": f"its process ended by {how}{_MEMORY if how == 'SIGKILL' else ''}"}
+    last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
+    return {"error": f"its process ended with code {done.returncode}: {''.join(last)}"}
+
+
+_MEMORY = ": most likely this machine has too little memory for it"
+
+
+def _agreement(first: Path, second: Path) -> float:
+    return float((np.load(first) == np.load(second)).mean())
+
+
+def points(
+    rows: Sequence[Mapping[str, Any]], scores: Mapping[str, Score | None], agreement: float
+) -> list[dict[str, Any]]:
+    """One point a model that has a score and a speed, with the Pareto front of those alike.
+
+    `agreement` is the share of labels in which a reduced precision must agree to be considered.
+    Scores of different data are not alike: the front is that of the kind that most models have.
+    """
+    found = []
+    for name, score in scores.items():
+        fit = [
+            row
+            for row in rows
+            if row["model"] == name and "error" not in row and row["labels_agree"] >= agreement
+        ]
+        if not fit or score is None:
+            continue
+        best = max(fit, key=lambda row: float(row["frames_per_second"]))
+        found.append(
+            {
+                "model": name,
+                "frames_per_second": best["frames_per_second"],
+                "runtime": f"{best['runtime']} {best['precision']}",
+                "mIoU": score.mIoU,
+                "on": score.on,
+                "score_size": score.size,
+                "claimed": score.claimed,
+            }
+        )
+    # Measured before claimed, then the data that most of them share.
+    kinds = [(not point["claimed"], point["on"]) for point in found]
+    main = max(kinds, key=lambda kind: (kind[0], kinds.count(kind)), default=None)
+    alike = [point for point, kind in zip(found, kinds, strict=True) if kind == main]
+    for point in found:
+        point["on_front"] = point in alike and not any(_dominates(other, point) for other in alike)
+    return found
+
+
+def _dominates(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether `one` is at least as fast and as good, and better in one of the two."""
+    pairs = [(one[key], other[key]) for key in ("frames_per_second", "mIoU")]
+    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+
+
+def describe(record: Mapping[str, Any]) -> str:
+    """The record as a table for a person."""
+    lines = [
+        f"{record['size']}, {record['processor']}, {record['cores']} cores, {record['device']}",
+        f"{'model':<24} {'runtime':<20} {'frames/s':>9} {'p50 ms':>8} {'p95 ms':>8} "
+        f"{'memory':>9} {'weights':>10}",
+    ]
+    for row in record["rows"]:
+        runtime = f"{row['runtime']} {row['precision']}"
+        if "error" in row:
+            lines.append(f"{row['model']:<24} {runtime:<20} failed: {row['error']}")
+            continue
+        memory = f"{row['peak_memory_bytes'] / 2**20:.0f} MiB"
+        agree = row["labels_agree"]
+        note = "" if agree >= record["labels_must_agree"] else f"  {agree:.1%} of labels agree"
+        lines.append(
+            f"{row['model']:<24} {runtime:<20} {row['frames_per_second']:>9.1f} "
+            f"{row['latency_p50_ms']:>8.1f} {row['latency_p95_ms']:>8.1f} {memory:>9} "
+            f"{row['weights']:>10}{note}"
+        )
+    if record["points"]:
+        lines += ["", "accuracy against speed (*: on the Pareto front):"]
+    for point in sorted(record["points"], key=lambda each: -each["frames_per_second"]):
+        mark = "*" if point["on_front"] else " "
+        whose = "claimed on" if point["claimed"] else "measured on"
+        lines.append(
+            f"{mark} {point['model']:<24} {point['frames_per_second']:>7.1f} frames/s  "
+            f"mIoU {point['mIoU']:.3f} {whose} {point['on']}"
+        )
+    return "\n".join(lines)

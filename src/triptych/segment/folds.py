@@ -1,0 +1,169 @@
+"""Leave one drive out: a run that is one training for each drive, scored on all their frames.
+
+The frames of one drive are one cluster, and CamVid's validation split lies between its training
+frames; a drive that was never trained on is what says something about the next drive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from triptych.audit import TESTIMONY
+from triptych.data.labelled import LabelledData
+from triptych.data.open_data import open_data
+from triptych.errors import UserError
+from triptych.evaluation_folder import ITEMS, replaced_folder, write_files
+from triptych.run import Run, read_json, read_result, write_json
+from triptych.segment.recipes import SegmentRecipe
+from triptych.segment.scores import Item, headline, items_table, read_items, scores_of
+
+FOLDS = "folds"
+SPLIT = "folds"
+"""What the scored split is called: every frame, by the model that was not trained on its drive."""
+
+TrainOne = Callable[[SegmentRecipe, Path], dict[str, Any]]
+
+
+def train_folds(
+    recipe: SegmentRecipe,
+    seed: int,
+    out: Path,
+    train_one: TrainOne,
+    runtime: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Train `recipe` once for each drive by `train_one(recipe, folder)`, each a run of its own.
+
+    They lie in `out/folds/DRIVE`; `out` gets their frames as one evaluation, their testimonies
+    summed, and a result of the same form as theirs. Raises UserError for data without drives.
+    """
+    frames = open_data(recipe.data, recipe.train_split)
+    drives = drives_of(recipe, frames)
+    with Run.open(out, recipe, seed, {"all": frames.fingerprint()}, runtime) as run:
+        if (done := read_result(out)) is not None:
+            return done
+        run.restart()
+        results = {}
+        for drive in drives:
+            fold = replace(
+                recipe, folds="none", train_split=f"not-drive:{drive}", val_split=f"drive:{drive}"
+            )
+            results[drive] = train_one(fold, out / FOLDS / drive)
+        scores = _join_evaluations(out, frames.name, frames.fingerprint(), results)
+        shown = headline(scores)
+        run.log(sum(r["updates"] for r in results.values()), SPLIT, **shown)
+        found = [read_json(out / FOLDS / drive / TESTIMONY) for drive in drives]
+        write_json(out / TESTIMONY, sum_of_testimonies(found))
+        result = _join_results(recipe, seed, frames.name, shown, results)
+        run.finish(result)
+        return result
+
+
+def drives_of(recipe: SegmentRecipe, frames: LabelledData) -> list[str]:
+    """The drives to leave out in turn, sorted, whose frames are those of `train_split`.
+
+    Raises UserError where there are fewer than two, where the data has no split for each, or where
+    these are of other frames.
+    """
+    drives = sorted(set(frames.groups))
+    where = f"folds=drives: {recipe.data} {recipe.train_split}"
+    if recipe.val_data is not None:
+        raise UserError("folds=drives scores the data that is trained on: --set val_data=none")
+    if len(drives) < 2:
+        raise UserError(f"{where} has one drive only ({drives[0]}): --set folds=none")
+    try:
+        parts = [open_data(recipe.data, f"drive:{drive}") for drive in drives]
+    except UserError as error:
+        raise UserError(f"{where} cannot be split by drive ({error}): --set folds=none") from None
+    if sorted(key for part in parts for key in part.keys) != sorted(frames.keys):
+        raise UserError(f"{where} is not all frames of its drives: --set train_split=trainval")
+    return drives
+
+
+def _join_evaluations(
+    out: Path, data: str, fingerprint: str, results: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    items: list[Item] = []
+    classes: list[str] = []
+    for drive, result in results.items():
+        name = str(result["data"]).replace(" ", "-")
+        of_fold, classes = read_items(out / FOLDS / drive / "evaluations" / name / ITEMS)
+        items += of_fold
+    scores = {
+        "model": "leave one drive out",
+        "data": data,
+        "split": SPLIT,
+        "fingerprint": fingerprint,
+        **scores_of(items, classes),
+    }
+    with replaced_folder(out / "evaluations" / f"{data}-{SPLIT}") as part:
+        write_files(part, scores, items_table(items, classes))
+    return scores
+
+
+def _join_results(
+    recipe: SegmentRecipe,
+    seed: int,
+    data: str,
+    scores: Mapping[str, Any],
+    results: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    each = list(results.values())
+    seconds = sum(r["times"]["seconds"] for r in each)
+    waiting = sum(r["times"]["seconds"] * r["times"]["waiting_for_data"] for r in each)
+    return {
+        "recipe": recipe.name,
+        "seed": seed,
+        "data": f"{data} {SPLIT}",
+        "scores": dict(scores),
+        "diverged": any(r["diverged"] for r in each),
+        "epochs": recipe.epochs,
+        "updates": sum(r["updates"] for r in each),
+        "samples": sum(r["samples"] for r in each),
+        "parameters": each[0]["parameters"],
+        "MACs": each[0]["MACs"],
+        "training_GFLOP": round(sum(r["training_GFLOP"] for r in each), 1),
+        "folds": {drive: dict(r["scores"]) for drive, r in results.items()},
+        "times": {
+            "seconds": round(seconds, 3),
+            "waiting_for_data": round(waiting / max(seconds, 1e-9), 4),
+        },
+    }
+
+
+def sum_of_testimonies(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What several trainings did, as one testimony: counts are summed, ranges are joined.
+
+    An entry counts as never changed where it never changed in any of them.
+    """
+    first = found[0]
+    summed = {
+        key: sum(t[key] for t in found)
+        for key, value in first.items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    }
+    settings = {
+        name: {
+            "first": first["settings"][name]["first"],
+            "min": min(t["settings"][name]["min"] for t in found),
+            "max": max(t["settings"][name]["max"] for t in found),
+            "last": found[-1]["settings"][name]["last"],
+        }
+        for name in first["settings"]
+    }
+    by_epoch = zip(*(t["images_seen_by_epoch"] for t in found), strict=False)
+    return {
+        **first,
+        **summed,
+        "images_seen_by_epoch": [sum(counts) for counts in by_epoch],
+        "augmented": any(t["augmented"] for t in found),
+        "settings": settings,
+        "entries_never_changed": _in_all(found, "entries_never_changed"),
+        "buffers_never_changed": _in_all(found, "buffers_never_changed"),
+    }
+
+
+def _in_all(found: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    return sorted(set.intersection(*(set(t[key]) for t in found)))

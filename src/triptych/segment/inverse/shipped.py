@@ -1,0 +1,81 @@
+"""Inverse networks ready for the loss: the one in this package, a run's, the published one."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from triptych.errors import UserError, WorkFailed
+from triptych.run import newest_checkpoint, read_json, read_result
+from triptych.segment.inverse.networks import InverseNet, PublishedInverseNet
+from triptych.segment.inverse.recipe import MODEL
+from triptych.weights import Published, fetch, load
+
+FILE = "weights/inverse.safetensors"
+"""Within this package; `ship` writes it."""
+
+PUBLISHED = Published(
+    file="distance_measures_regressor.pth",
+    address="https://github.com/Qualcomm-AI-research/InverseForm/releases/download/v1.0/"
+    "distance_measures_regressor.pth",
+    sha256=None,
+    licence="BSD-3-Clause-Clear",
+    claimed={},
+    claimed_on="",
+    source="Borse 2021, InverseForm (Qualcomm-AI-research/InverseForm)",
+)
+
+
+def shipped_network() -> InverseNet:
+    """The inverse network that comes with this package, trained by `segment/inverse` on streets.
+
+    Raises WorkFailed where the package lacks its weights.
+    """
+    network = InverseNet()
+    with as_file(files("triptych.segment.inverse") / FILE) as file:
+        if not file.is_file():
+            raise WorkFailed(f"{file} is missing: install triptych again")
+        network.load_state_dict(load_file(file))  # from half precision
+    return network.eval()
+
+
+def trained_network(folder: Path) -> InverseNet:
+    """The network of a run of an inverse recipe. Raises UserError for another folder."""
+    model = read_json(folder / "recipe.json").get("recipe", {}).get("model")
+    if model != MODEL:
+        raise UserError(f"{folder} is a run of the model '{model}', not of an inverse network")
+    network = InverseNet()
+    network.load_state_dict(load_file(newest_checkpoint(folder) / "model.safetensors"))
+    return network.eval()
+
+
+def published_network(weights: Path | None = None) -> PublishedInverseNet:
+    """The network of Borse 2021 with the published weights, downloaded where they are not given.
+
+    Raises UserError where the file is not of this network, WorkFailed where it cannot be had.
+    """
+    network = PublishedInverseNet()
+    network.load_published(load(weights or fetch(PUBLISHED)))
+    return network.eval()
+
+
+def ship(folder: Path, file: Path) -> None:
+    """Write a run's network in half precision, with its recipe and scores as metadata.
+
+    Raises UserError where the folder is no run of an inverse network that ended.
+    """
+    network = trained_network(folder)
+    result = read_result(folder)
+    if result is None:
+        raise UserError(f"{folder} has not ended: run its training to the end first")
+    tensors = {name: value.to(torch.float16) for name, value in network.state_dict().items()}
+    about = {
+        "recipe": json.dumps(read_json(folder / "recipe.json"), sort_keys=True),
+        "scores": json.dumps(result["scores"], sort_keys=True),
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, file, metadata=about)

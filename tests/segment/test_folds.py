@@ -1,0 +1,294 @@
+"""Leave one drive out: no model has seen the drive it is scored on, and all frames are scored."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from triptych.audit import audit_run
+from triptych.data.open_data import open_data
+from triptych.errors import Stopped, UserError
+from triptych.run import Run, newest_checkpoint, read_json
+from triptych.segment.batches import frame_hash
+from triptych.segment.folds import sum_of_testimonies
+from triptych.segment.recipes import SegmentRecipe
+from triptych.segment.study import STUDY
+from triptych.segment.train import train
+from triptych.segment.trained import load
+from triptych.stopping import StopRequest
+
+DRIVES = {"train": {"A": 4, "B": 3}, "val": {"B": 2, "C": 3}}
+FRAMES = {"A": 4, "B": 5, "C": 3}
+
+Write = Callable[[Path, Mapping[str, Mapping[str, int]]], Path]
+
+
+def recipe(data: Path | str, **changes: Any) -> SegmentRecipe:
+    basis = SegmentRecipe(
+        name="segment/test", model="tiny", data=f"camvid:{data}", train_split="trainval",
+        folds="drives", epochs=2, batch_size=2, lr=3e-3, weight_decay=1e-3, jitter=0.1,
+        crop=(32, 48), ema=0.5,
+    )  # fmt: skip
+    return replace(basis, **changes)
+
+
+def start(asked: SegmentRecipe, out: Path, stop: StopRequest | None = None) -> dict[str, Any]:
+    return train(asked, 3, out, device="cpu", stop=stop, show_progress=False)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, write_drives: Write) -> Path:
+    return write_drives(tmp_path_factory.mktemp("data") / "CamVid", DRIVES)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """A run that was left alone."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    start(recipe(data), folder)
+    return folder
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(
+        out / "evaluations" / "camvid-folds" / "items.parquet"
+    ).to_pylist()
+    return found
+
+
+def test_there_is_a_run_for_each_drive(out: Path) -> None:
+    assert sorted(p.name for p in (out / "folds").iterdir()) == ["A", "B", "C"]
+    for drive in FRAMES:
+        fold = out / "folds" / drive
+        asked = read_json(fold / "recipe.json")["recipe"]
+        assert asked["folds"] == "none"
+        assert (asked["train_split"], asked["val_split"]) == (
+            f"not-drive:{drive}",
+            f"drive:{drive}",
+        )
+        assert read_json(fold / "result.json")["diverged"] is False
+
+
+@pytest.mark.parametrize("drive", sorted(FRAMES))
+def test_no_fold_has_seen_its_drive(out: Path, data: Path, drive: str) -> None:
+    def hashes(split: str) -> set[int]:
+        frames = open_data(f"camvid:{data}", split)
+        return {int(frame_hash(frames.load(index)[0])) for index in range(len(frames))}
+
+    fold = out / "folds" / drive
+    seen = set(load_file(newest_checkpoint(fold) / "witness.safetensors")["seen"].tolist())
+    assert len(hashes("trainval")) == sum(FRAMES.values())
+    assert seen
+    assert seen <= hashes("trainval") - hashes(f"drive:{drive}")
+    told = read_json(fold / "audit.json")
+    assert told["training_images"] == sum(FRAMES.values()) - FRAMES[drive]
+    assert told["strangers_seen"] == 0
+    scored = pq.read_table(fold / "evaluations" / f"camvid-drive:{drive}" / "items.parquet")
+    assert set(scored["group"].to_pylist()) == {drive}
+
+
+def test_every_frame_is_scored_once_by_the_model_that_has_not_seen_it(
+    out: Path, data: Path
+) -> None:
+    found = rows(out)
+    assert [row["key"] for row in found] == sorted(open_data(f"camvid:{data}", "trainval").keys)
+    for drive in FRAMES:
+        place = out / "folds" / drive / "evaluations" / f"camvid-drive:{drive}" / "items.parquet"
+        assert [row for row in found if row["group"] == drive] == pq.read_table(place).to_pylist()
+
+
+def test_scores_are_those_of_all_frames_together(out: Path) -> None:
+    found = rows(out)
+    counts = sum(np.array(row["confusion"]).reshape(11, 12) for row in found)
+    right = np.diag(counts[:, :11])
+    union = counts.sum(1) + counts[:, :11].sum(0) - right
+    assert (union > 0).all()
+    result, scores = (
+        read_json(path)
+        for path in (out / "result.json", out / "evaluations" / "camvid-folds" / "scores.json")
+    )
+    assert result["scores"]["mIoU"] == pytest.approx((right / union).mean(), abs=1e-12)
+    assert result["scores"]["pixel_accuracy"] == pytest.approx(
+        right.sum() / counts.sum(), abs=1e-12
+    )
+    for name in ("mIoU", "pixel_accuracy", "BF"):
+        assert scores[name] == result["scores"][name]
+    assert scores["frames"] == sum(FRAMES.values())
+    assert scores["split"] == "folds"
+    assert {name: part["frames"] for name, part in scores["groups"].items()} == FRAMES
+    for drive in FRAMES:
+        of_fold = read_json(out / "folds" / drive / "result.json")["scores"]
+        assert scores["groups"][drive]["mIoU"] == of_fold["mIoU"]
+        assert result["folds"][drive] == of_fold
+
+
+def test_the_result_has_the_form_of_any_run(out: Path) -> None:
+    result = read_json(out / "result.json")
+    folds = [read_json(out / "folds" / drive / "result.json") for drive in FRAMES]
+    assert set(result) == {*folds[0], "folds"}
+    assert set(result["times"]) == set(folds[0]["times"])
+    assert set(result["scores"]) == set(folds[0]["scores"])
+    for name in ("recipe", "seed", "epochs", "parameters", "MACs", "diverged"):
+        assert all(fold[name] == result[name] for fold in folds)
+    # 8, 7 and 9 frames to train on in batches of 2, what is left over left out; 2 epochs.
+    assert result["updates"] == sum(fold["updates"] for fold in folds) == 2 * (4 + 3 + 4)
+    assert result["samples"] == 4 * (4 + 3 + 4)
+    assert result["times"]["seconds"] == pytest.approx(
+        sum(fold["times"]["seconds"] for fold in folds), abs=0.01
+    )
+    assert 0 <= result["times"]["waiting_for_data"] <= 1
+    events = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert events == [{"step": 22, "split": "folds", **result["scores"]}]
+
+
+def test_what_a_comparison_and_an_audit_read(out: Path) -> None:
+    items = STUDY.run_items(out, "mIoU")
+    assert items is not None
+    assert items.groups is not None
+    assert sorted(set(items.groups)) == sorted(FRAMES)
+    assert items.score() == pytest.approx(read_json(out / "result.json")["scores"]["mIoU"])
+    lines = {line.about: line for line in audit_run(out)}
+    assert {line.finding for line in lines.values()} == {"fair"}
+    assert lines["budget"].text == "44 samples in 22 updates"
+    assert "of 24 training images seen" in lines["images seen"].text
+
+
+def test_a_run_that_ended_is_not_begun_again(
+    out: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("triptych.segment.train.train_epoch", None)
+    assert start(recipe(data), out) == read_json(out / "result.json")
+
+
+def test_as_a_model_it_says_where_its_models_are(out: Path) -> None:
+    with pytest.raises(UserError, match=r"one model for each drive: give a folder in .*folds"):
+        load(out)
+    assert load(out / "folds" / "A")[1] == "tiny"
+
+
+class AfterSteps(StopRequest):
+    """Asks to stop after so many updates."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.left = steps
+
+    @property
+    def reason(self) -> str | None:
+        return "a test" if self.left <= 0 else None
+
+
+def outcome(out: Path) -> dict[str, Any]:
+    result = read_json(out / "result.json")
+    result.pop("times")
+    files = [
+        out / "audit.json", out / "metrics.jsonl", out / "recipe.json",
+        *sorted((out / "evaluations" / "camvid-folds").iterdir()),
+        *sorted(out.glob("folds/*/metrics.jsonl")), *sorted(out.glob("folds/*/audit.json")),
+    ]  # fmt: skip
+    return {"result": result, **{str(f.relative_to(out)): f.read_bytes() for f in files}}
+
+
+@pytest.mark.parametrize("steps", [3, 11, 14, 20])
+def test_stopped_in_any_fold_and_gone_on_it_is_the_same(
+    out: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    from triptych.training.pace import Pace
+
+    stop = AfterSteps(steps)
+    after_step = Pace.after_step
+
+    def counted(pace: Pace) -> None:
+        stop.left -= 1
+        after_step(pace)
+
+    monkeypatch.setattr(Pace, "after_step", counted)
+    again = tmp_path / "run"
+    with pytest.raises(Stopped, match="run the same command again"):
+        start(recipe(data), again, stop)
+    begun = sorted(p.name for p in (again / "folds").iterdir())
+    assert begun == [d for d, first in (("A", 0), ("B", 8), ("C", 14)) if steps > first]
+    assert not (again / "result.json").exists()
+    monkeypatch.undo()
+    start(recipe(data), again)
+    assert outcome(again) == outcome(out)
+
+
+def test_ended_just_before_its_result_and_gone_on_it_is_the_same(
+    out: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = tmp_path / "run"
+    shutil.copytree(out, again)
+    (again / "result.json").unlink()
+    finish = Run.finish
+    monkeypatch.setattr(Run, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            start(recipe(data), again)
+    monkeypatch.setattr(Run, "finish", finish)
+    start(recipe(data), again)
+    assert outcome(again) == outcome(out)
+
+
+class TestRefused:
+    """One clear line, and no folder is left that would be in the way of the next try."""
+
+    def refused(self, asked: SegmentRecipe, tmp_path: Path, match: str) -> None:
+        with pytest.raises(UserError, match=match) as error:
+            start(asked, tmp_path / "out")
+        assert "\n" not in str(error.value)
+        assert not (tmp_path / "out").exists()
+
+    def test_data_without_drives(self, tmp_path: Path) -> None:
+        asked = replace(
+            recipe(""), data="streets:scenes=2,frames=1,size=64x48", train_split="train"
+        )
+        self.refused(asked, tmp_path, r"streets.* train cannot be split by drive .*folds=none")
+
+    def test_one_drive(self, tmp_path: Path, write_drives: Write) -> None:
+        data = write_drives(tmp_path / "one", {"train": {"A": 2}, "val": {"A": 1}})
+        self.refused(recipe(data), tmp_path, r"one drive only \(A\): --set folds=none")
+
+    def test_a_split_that_is_not_all_of_its_drives(self, data: Path, tmp_path: Path) -> None:
+        asked = recipe(data, train_split="train")
+        self.refused(asked, tmp_path, "not all frames of its drives: --set train_split=trainval")
+
+    def test_other_data_to_score_on(self, data: Path, tmp_path: Path) -> None:
+        self.refused(recipe(data, val_data="streets"), tmp_path, "--set val_data=none")
+
+    def test_a_model_that_will_not_do(self, data: Path, tmp_path: Path) -> None:
+        self.refused(recipe(data, model="tinny"), tmp_path, "did you mean tiny")
+        self.refused(recipe(data, init="imagenet"), tmp_path, "--set init=random")
+
+
+def test_testimonies_are_summed_by_hand() -> None:
+    def told(**changes: Any) -> dict[str, Any]:
+        return {
+            "training_images": 10, "images_seen": 9, "images_seen_by_epoch": [5, 9],
+            "augmented": False, "input": [3, 32, 32, "float32"],
+            "settings": {"lr": {"first": 1.0, "min": 0.5, "max": 1.0, "last": 0.5}},
+            "entries_never_changed": ["a", "b"], "buffers_never_changed": [], **changes,
+        }  # fmt: skip
+
+    two = told(
+        training_images=3, images_seen=1, images_seen_by_epoch=[1, 1, 1], augmented=True,
+        settings={"lr": {"first": 2.0, "min": 0.1, "max": 2.0, "last": 0.1}},
+        entries_never_changed=["b", "c"], buffers_never_changed=["d"],
+    )  # fmt: skip
+    assert sum_of_testimonies([told(), two]) == {
+        "training_images": 13, "images_seen": 10, "images_seen_by_epoch": [6, 10],
+        "augmented": True, "input": [3, 32, 32, "float32"],
+        "settings": {"lr": {"first": 1.0, "min": 0.1, "max": 2.0, "last": 0.1}},
+        "entries_never_changed": ["b"], "buffers_never_changed": [],
+    }  # fmt: skip

@@ -43,7 +43,12 @@ class InverseNet(InverseNetwork):
 
     def __init__(self) -> None:
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(1, FEATURES, 8, 4, 2), nn.ReLU(inplace=True))
+        self.features = nn.Sequential(
+            nn.Conv2d(1, FEATURES, 8, 4, 2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(FEATURES, FEATURES, 3, 1, 1),
+            nn.ReLU(inplace=True),
+        )
         self.match = nn.Sequential(
             nn.Conv2d(2 * FEATURES, WIDTH, 3, 2, 1),
             nn.ReLU(inplace=True),

@@ -77,6 +77,7 @@ def demo(out: Path, *, seed: int = 0, device: str = "auto") -> dict[str, Any]:
         "files": {
             "video": str(labelled / clip.name),
             "differences": str(labelled / "disagreement"),
+            "stability": str(labelled / "stability"),
             "run": str(run),
             "comparison": str(out / "convolution-or-transformer"),
             "augmentation": str(sheet),
@@ -146,6 +147,8 @@ Open these:
         input, the network's labels and the truth, side by side
     {files["differences"]}
         where the two differ most
+    {files["stability"]}
+        how much of each keeps its class from frame to frame
     {files["run"]}
         the run: recipe, metrics, checkpoints, scores
     {files["augmentation"]}

@@ -18,9 +18,10 @@ from triptych import recipe as recipes
 from triptych.audit import audit_run
 from triptych.classify.evaluate import read_items, scores_of
 from triptych.classify.recipes import ClassifyRecipe
-from triptych.classify.train import open_splits, rate, soft_cross_entropy, train
+from triptych.classify.train import open_splits, soft_cross_entropy, train
 from triptych.errors import Stopped, UserError
 from triptych.stopping import StopRequest
+from triptych.training.schedules import rate
 
 
 @pytest.fixture(scope="module")

@@ -31,16 +31,17 @@ from triptych.errors import UserError
 from triptych.run import Run, read_result, write_json
 from triptych.runtime import runtime_record
 from triptych.stopping import StopRequest
-from triptych.training.cost import macs, training_gflop
+from triptych.training.cost import macs
 from triptych.training.device import autocast, device_name, pick_device
 from triptych.training.ema import Ema
 from triptych.training.fingerprints import row_hashes
 from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
 from triptych.training.pace import Pace
-from triptych.training.schedules import factor, write_rate
+from triptych.training.result import finite, result_of
+from triptych.training.schedules import rate, write_rate
 from triptych.training.seeding import seed_libraries, stream
-from triptych.training.state import TrainState, parameter_count
+from triptych.training.state import TrainState
 from triptych.training.witness import Witness
 
 CLASSES = "classes.json"
@@ -164,21 +165,11 @@ def train_epoch(
         state.optimiser.step()
         if state.ema is not None:
             state.ema.update(model, state.step)
-        state.step += 1
-        state.step_in_epoch += 1
-        state.samples += len(inputs)
-        state.sums["loss"] = state.sums.get("loss", 0.0) + loss.item()
+        state.count_update(len(inputs), loss=loss.item())
         after_step()
-    mean = state.sums["loss"] / steps
-    if witness is not None:
-        witness.end_epoch()
-    state.epoch += 1
-    state.step_in_epoch = 0
-    state.sums = {}
-    finite = mean if math.isfinite(mean) else None
-    run.log(
-        state.step, "train", epoch=state.epoch, loss=finite, lr=rate(recipe, state.step - 1, total)
-    )
+    mean = state.end_epoch()["loss"]
+    last = rate(recipe, state.step - 1, total)
+    run.log(state.step, "train", epoch=state.epoch, loss=finite(mean), lr=last)
     return mean
 
 
@@ -194,11 +185,6 @@ def augmented(
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean over images of the cross-entropy with soft targets (N, classes)."""
     return -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
-
-
-def rate(recipe: ClassifyRecipe, step: int, total: int) -> float:
-    """The learning rate of an update."""
-    return recipe.lr * factor(recipe.schedule, step / total, warmup=recipe.warmup)
 
 
 def open_splits(recipe: ClassifyRecipe) -> dict[str, LabelledImages]:
@@ -302,20 +288,15 @@ def finish(
         }
     write_json(run.folder / TESTIMONY, testimony)
     cost = macs(state.model, splits["train"].pixels.shape[-1])
-    result = {
-        "recipe": recipe.name,
-        "seed": seed,
-        "data": f"{splits['test'].name} test",
-        "scores": scores | {f"val_{k}": v for k, v in headline(found["val"]).items()},
-        "diverged": state.diverged,
-        "epochs": state.epoch,
-        "updates": state.step,
-        "samples": state.samples,
-        "parameters": parameter_count(state.model),
-        "MACs": cost,
-        "training_GFLOP": training_gflop(cost, state.samples),
-        "times": {"seconds": round(state.seconds, 3)},
-    }
+    result = result_of(
+        recipe,
+        seed,
+        state,
+        model=state.model,
+        macs=cost,
+        data=f"{splits['test'].name} test",
+        scores=scores | {f"val_{k}": v for k, v in headline(found["val"]).items()},
+    )
     run.finish(result)
     return result
 

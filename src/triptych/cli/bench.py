@@ -8,16 +8,13 @@ from pathlib import Path
 import click
 
 from triptych.cli.labellers import with_weights
-from triptych.cli.options import DEFAULT_MODEL, DEVICE, FILE, JSON, PIXELS, debuggable, show
+from triptych.cli.options import DEVICE, FILE, JSON, PIXELS, WEIGHTS, debuggable, model_option, show
 from triptych.errors import UserError, WorkFailed
 
 
 @click.command()
-@click.option(
-    "--model", "models", multiple=True, metavar="M",
-    help=f"A model's name or a run folder; may be repeated.  [default: {DEFAULT_MODEL}]",
-)  # fmt: skip
-@click.option("--weights", multiple=True, type=FILE, help="Weights file for each --model.")
+@model_option("A model's name or a run folder; may be repeated.")
+@WEIGHTS
 @click.option("--size", type=PIXELS, default="480x360", show_default=True, help="Of the pictures.")
 @click.option(
     "--seconds",

@@ -9,7 +9,6 @@ import click
 
 from triptych.cli.labellers import open_labellers
 from triptych.cli.options import (
-    DEFAULT_MODEL,
     DEVICE,
     FILE,
     JSON,
@@ -17,19 +16,17 @@ from triptych.cli.options import (
     SCALES,
     SIZE,
     TILE,
+    WEIGHTS,
     debuggable,
+    model_option,
     show,
 )
 from triptych.errors import UserError
 
 
 @click.command()
-@click.option(
-    "--model", "models", multiple=True, metavar="M",
-    help="A model's name, a run folder, an exported file or a folder of label images."
-    f"  [default: {DEFAULT_MODEL}]",
-)  # fmt: skip
-@click.option("--weights", multiple=True, type=FILE, help="Weights file for each --model.")
+@model_option("A model's name, a run folder, an exported file or a folder of label images.")
+@WEIGHTS
 @click.option("--data", required=True, help="camvid:DIR, cityscapes:DIR, folder:DIR or streets.")
 @click.option("--split", default="val", show_default=True, help="Such as val or drive:0006R0.")
 @click.option("--map", "map_file", type=FILE, help="TOML file: model's classes to the data's.")

@@ -51,6 +51,9 @@ MAX_MINUTES = click.option(
     type=click.FloatRange(0, min_open=True),
     help="Stop with a checkpoint after this time; the same command goes on.",
 )
+WEIGHTS = click.option(
+    "--weights", multiple=True, type=FILE, help="Weights file for each --model, in order."
+)
 RUNTIME = click.option(
     "--runtime",
     type=click.Choice(["auto", "torch", "openvino"]),
@@ -71,6 +74,12 @@ TILE = click.option(
     type=PIXELS,
     help="Have the model see tiles of this size one by one, such as 512x512: less memory.",
 )
+
+
+def model_option(what: str) -> Callable[[F], F]:
+    """`--model`, which may be given several times; `what` says what it takes."""
+    help_text = f"{what}  [default: {DEFAULT_MODEL}]"
+    return click.option("--model", "models", multiple=True, metavar="M", help=help_text)
 
 
 def debuggable(command: F) -> F:

@@ -9,7 +9,6 @@ import click
 
 from triptych.cli.labellers import open_labellers
 from triptych.cli.options import (
-    DEFAULT_MODEL,
     DEVICE,
     FILE,
     JSON,
@@ -17,21 +16,19 @@ from triptych.cli.options import (
     SCALES,
     SIZE,
     TILE,
+    WEIGHTS,
     debuggable,
+    model_option,
     show,
 )
 
 
 @click.command()
 @click.argument("source", metavar="INPUT", type=FILE)
-@click.option(
-    "--model", "models", multiple=True, metavar="M",
-    help="A model's name, a run folder, an exported file or a folder of label images; may be "
-    f"repeated.  [default: {DEFAULT_MODEL}]",
-)  # fmt: skip
-@click.option(
-    "--weights", multiple=True, type=FILE, help="Weights file for each --model, in order."
+@model_option(
+    "A model's name, a run folder, an exported file or a folder of label images; may be repeated."
 )
+@WEIGHTS
 @click.option("--out", type=FILE, default=Path("triptych-predictions"), show_default=True)
 @click.option(
     "--view",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image as Pillow
 from triptych.data.classes import VOID, ClassSet
 from triptych.data.labelled import Image, LabelMap
 from triptych.draw import Panel, Sheet, colour, count_labels
+from triptych.segment.frame_table import FrameTable
 from triptych.segment.pictures import write_png
 
 RULE = (
@@ -98,10 +98,7 @@ class Disagreement:
         self._kept: dict[str | int, Compared] = {}
         """The most different frames, by name or, in a video, by whole second."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._part = folder / ".frames.csv.part"
-        self._file: TextIO = self._part.open("w", newline="", encoding="utf-8")
-        self._rows = csv.writer(self._file)
-        self._rows.writerow(["frame", "time", "pixel_agreement", *classes.names])
+        self._table = FrameTable(folder, ["frame", "time", "pixel_agreement", *classes.names])
 
     def add(
         self,
@@ -115,16 +112,13 @@ class Disagreement:
         self._total += counts
         agreement = counts.agreement()
         row = [agreement, *counts.iou(self.classes).values()]
-        self._rows.writerow(
-            [name, time, *("" if score is None else f"{score:.6f}" for score in row)]
-        )
+        self._table.add([name, time, *("" if score is None else f"{score:.6f}" for score in row)])
         if agreement is not None:
             self._consider(Compared(name, time, image, *labels, agreement))
 
     def finish(self) -> dict[str, Any]:
         """Write table and pictures; returns what the summary says of this pair."""
-        self._file.close()
-        self._part.replace(self.folder / "frames.csv")
+        self._table.finish()
         pictures = []
         for old in self.folder.glob("[1-9]-*.png"):  # of an earlier start
             old.unlink()
@@ -155,8 +149,7 @@ class Disagreement:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        self._part.unlink(missing_ok=True)
+        self._table.close()
 
     def _consider(self, frame: Compared) -> None:
         key = frame.name if frame.time is None else int(frame.time)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from triptych.data.classes import VOID, ClassSet
 from triptych.data.labelled import Image, LabelMap
 from triptych.draw import count_labels
 from triptych.segment.flow import Grey, Motion, Places, grid
+from triptych.segment.frame_table import FrameTable
 from triptych.segment.pictures import write_png
 from triptych.segment.stability_pictures import Moment, moment_picture, over_time
 
@@ -145,10 +145,7 @@ class Stability:
         self._times: list[float] = []
         self._history: list[list[float | None]] = []
         folder.mkdir(parents=True, exist_ok=True)
-        self._part = folder / ".frames.csv.part"
-        self._file: TextIO = self._part.open("w", newline="", encoding="utf-8")
-        self._rows = csv.writer(self._file)
-        self._rows.writerow(["frame", "time", "followed", *self.names])
+        self._table = FrameTable(folder, ["frame", "time", "followed", *self.names])
 
     def add(
         self, name: str, time: float, image: Image, labels: Sequence[LabelMap], seen: Seen
@@ -173,12 +170,11 @@ class Stability:
         self._times.append(time)
         self._history.append(scores)
         cells = ("" if score is None else f"{score:.6f}" for score in scores)
-        self._rows.writerow([name, time, f"{followed:.4f}", *cells])
+        self._table.add([name, time, f"{followed:.4f}", *cells])
 
     def finish(self) -> list[dict[str, Any]]:
         """Write table and pictures; returns what the summary says of each model."""
-        self._file.close()
-        self._part.replace(self.folder / "frames.csv")
+        self._table.finish()
         result = []
         for index, tally in enumerate(self._tallies):
             tally.close_second()
@@ -209,8 +205,7 @@ class Stability:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        self._part.unlink(missing_ok=True)
+        self._table.close()
 
     def _write_worst(self, index: int, seconds: Sequence[_Second]) -> list[dict[str, Any]]:
         place = self.folder / self.folders[index]

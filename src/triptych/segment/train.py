@@ -38,15 +38,16 @@ from triptych.segment.open_labeller import NetworkLabeller
 from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.scores import headline
 from triptych.stopping import StopRequest
-from triptych.training.cost import macs, training_gflop
+from triptych.training.cost import macs
 from triptych.training.device import autocast, device_name, pick_device
 from triptych.training.ema import Ema
 from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
 from triptych.training.pace import Pace
-from triptych.training.schedules import factor, write_rate
+from triptych.training.result import finite, result_of
+from triptych.training.schedules import rate, write_rate
 from triptych.training.seeding import seed_libraries
-from triptych.training.state import TrainState, parameter_count
+from triptych.training.state import TrainState
 from triptych.training.witness import Witness
 
 
@@ -133,24 +134,17 @@ def train(
         write_json(out / TESTIMONY, state.witness.testimony(state.model, torch.cat(known)))
         shape = recipe.crop or data.train.load(0)[0].shape[:2]
         net = without_edges(state.model)
-        cost = macs(net, *shape)
-        result = {
-            "recipe": recipe.name,
-            "seed": seed,
-            "data": f"{data.val.name} {data.val.split}",
-            "scores": headline(scores),
-            "diverged": state.diverged,
-            "epochs": state.epoch,
-            "updates": state.step,
-            "samples": state.samples,
-            "parameters": parameter_count(net),
-            "MACs": cost,
-            "training_GFLOP": training_gflop(cost, state.samples),
-            "times": {
-                "seconds": round(state.seconds, 3),
-                "waiting_for_data": round(state.waited / max(state.seconds, 1e-9), 4),
-            },
-        }
+        result = result_of(
+            recipe,
+            seed,
+            state,
+            model=net,
+            macs=macs(net, *shape),
+            data=f"{data.val.name} {data.val.split}",
+            scores=headline(scores),
+        )
+        waited = state.waited / max(state.seconds, 1e-9)
+        result["times"]["waiting_for_data"] = round(waited, 4)
         run.finish(result)
         return result
 
@@ -192,28 +186,14 @@ def train_epoch(
         state.optimiser.step()
         if state.ema is not None:
             state.ema.update(model, state.step)
-        state.step += 1
-        state.step_in_epoch += 1
-        state.samples += len(images)
-        for name, term in terms.items():
-            key = "loss" if name == "total" else f"loss_{name}"
-            state.sums[key] = state.sums.get(key, 0.0) + term.item()
+        named = {"loss" if k == "total" else f"loss_{k}": v.item() for k, v in terms.items()}
+        state.count_update(len(images), **named)
         after_step()
-    means = {name: total / state.step_in_epoch for name, total in sorted(state.sums.items())}
-    if state.witness is not None:
-        state.witness.end_epoch()
-    state.epoch += 1
-    state.step_in_epoch = 0
-    state.sums = {}
-    finite = {name: mean if math.isfinite(mean) else None for name, mean in means.items()}
+    means = state.end_epoch()
     last = rate(recipe, state.step - 1, total)
-    run.log(state.step, recipe.train_split, epoch=state.epoch, **finite, lr=last)
+    shown = {name: finite(mean) for name, mean in means.items()}
+    run.log(state.step, recipe.train_split, epoch=state.epoch, **shown, lr=last)
     return means["loss"]
-
-
-def rate(recipe: SegmentRecipe, step: int, total: int) -> float:
-    """The learning rate of an update."""
-    return recipe.lr * factor(recipe.schedule, step / total, warmup=recipe.warmup)
 
 
 def start(

@@ -9,7 +9,7 @@ than half of a training step of EfficientNet-Lite0.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ Pair = tuple[int, int]
 
 
 class FastDepthwise(TorchFunctionMode):
-    """While it is on, `conv2d` of bfloat16 autocast takes float32 for depthwise gradients.
+    """While it is on, `conv2d` under bfloat16 autocast takes float32 for depthwise gradients.
 
     The forward pass stays the same to the bit; gradients are at least as exact as before.
     """
@@ -31,51 +31,47 @@ class FastDepthwise(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        kwargs = kwargs or {}
-        if func is torch.conv2d and _slow(*args, **kwargs):
-            return _depthwise(*args, **kwargs)
-        return func(*args, **kwargs)
+        if func is torch.conv2d and (call := _Call(*args, **(kwargs or {}))).is_slow():
+            return call.run()
+        return func(*args, **(kwargs or {}))
 
 
-def _slow(
-    images: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> bool:
-    return (
-        weight.shape[1] == 1
-        and 1 < groups == weight.shape[0] == images.shape[1]
-        and images.device.type == "cpu"
-        and torch.is_grad_enabled()
-        and not isinstance(padding, str)
-        and (max(_pair(stride)) > 1 or max(weight.shape[-2:]) > 3)
-    )
+class _Call(NamedTuple):
+    """The arguments of `torch.conv2d` under their names there."""
 
+    input: Tensor
+    weight: Tensor
+    bias: Tensor | None = None
+    stride: Any = 1
+    padding: Any = 0
+    dilation: Any = 1
+    groups: int = 1
 
-def _depthwise(
-    images: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor:
-    half = torch.bfloat16
-    result: Tensor = _Convolution.apply(
-        images.to(half),
-        weight.to(half),
-        None if bias is None else bias.to(half),
-        _pair(stride),
-        _pair(padding),
-        _pair(dilation),
-        groups,
-    )
-    return result
+    def is_slow(self) -> bool:
+        """Whether it is a convolution in bfloat16 with gradients that are slow there."""
+        return (
+            self.weight.shape[1] == 1
+            and 1 < self.groups == self.weight.shape[0] == self.input.shape[1]
+            and (max(_pair(self.stride)) > 1 or max(self.weight.shape[-2:]) > 3)
+            and not isinstance(self.padding, str)
+            and self.input.device.type == "cpu"
+            and torch.is_grad_enabled()
+            and torch.is_autocast_enabled("cpu")
+            and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        )
+
+    def run(self) -> Tensor:
+        half = torch.bfloat16
+        result: Tensor = _Convolution.apply(
+            self.input.to(half),
+            self.weight.to(half),
+            None if self.bias is None else self.bias.to(half),
+            _pair(self.stride),
+            _pair(self.padding),
+            _pair(self.dilation),
+            self.groups,
+        )
+        return result
 
 
 def _pair(value: Any) -> Pair:

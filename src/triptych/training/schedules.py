@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, Protocol
 
 Schedule = Literal["constant", "cosine", "poly"]
 
@@ -23,6 +23,22 @@ def factor(
         return 1.0
     shape = (1 + math.cos(math.pi * after)) / 2 if schedule == "cosine" else (1 - after) ** 0.9
     return floor + (1 - floor) * shape
+
+
+class Scheduled(Protocol):
+    """A recipe whose learning rate follows a schedule."""
+
+    @property
+    def lr(self) -> float: ...
+    @property
+    def schedule(self) -> Schedule: ...
+    @property
+    def warmup(self) -> float: ...
+
+
+def rate(recipe: Scheduled, step: int, total: int) -> float:
+    """The learning rate of update `step`, from 0, of `total`."""
+    return recipe.lr * factor(recipe.schedule, step / total, warmup=recipe.warmup)
 
 
 def write_rate(optimiser: object, lr: float, weight_decay: float) -> None:

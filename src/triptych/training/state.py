@@ -59,6 +59,24 @@ class TrainState:
         "hypers",
     )
 
+    def count_update(self, samples: int, **losses: float) -> None:
+        """Note an update that was made, from so many samples, and its losses by name."""
+        self.step += 1
+        self.step_in_epoch += 1
+        self.samples += samples
+        for name, loss in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + loss
+
+    def end_epoch(self) -> dict[str, float]:
+        """Close the epoch; returns the means over its updates of what was noted with them."""
+        means = {name: total / self.step_in_epoch for name, total in sorted(self.sums.items())}
+        if self.witness is not None:
+            self.witness.end_epoch()
+        self.epoch += 1
+        self.step_in_epoch = 0
+        self.sums = {}
+        return means
+
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the tensors into `folder` and return the rest, ready for JSON."""
         save_file(_contiguous(self.model.state_dict()), folder / "model.safetensors")

@@ -22,14 +22,14 @@ from triptych.segment.inverse.networks import TILE, InverseNet
 from triptych.segment.inverse.pairs import Boundaries, Pairs, centre, draw_pairs
 from triptych.segment.inverse.recipe import InverseRecipe
 from triptych.stopping import StopRequest
-from triptych.training.cost import training_gflop
 from triptych.training.device import autocast, device_name, pick_device
 from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
 from triptych.training.pace import Pace
-from triptych.training.schedules import factor, write_rate
+from triptych.training.result import finite, result_of
+from triptych.training.schedules import rate, write_rate
 from triptych.training.seeding import seed_libraries, stream
-from triptych.training.state import TrainState, parameter_count
+from triptych.training.state import TrainState
 from triptych.training.witness import Witness
 
 
@@ -92,22 +92,16 @@ def train(
         assert state.witness is not None
         write_json(out / TESTIMONY, state.witness.testimony(state.model, data.train.hashes))
         measured = measure(network(state), data.val, recipe)
-        cost = macs_of_pair(network(state))
-        result = {
-            "recipe": recipe.name,
-            "seed": seed,
-            "data": f"{splits['val'].name} {splits['val'].split}",
-            "scores": headline(measured),
-            "by_coefficient": {k: _finite(v) for k, v in measured["by_coefficient"].items()},
-            "diverged": state.diverged,
-            "epochs": state.epoch,
-            "updates": state.step,
-            "samples": state.samples,
-            "parameters": parameter_count(state.model),
-            "MACs": cost,
-            "training_GFLOP": training_gflop(cost, state.samples),
-            "times": {"seconds": round(state.seconds, 3)},
-        }
+        result = result_of(
+            recipe,
+            seed,
+            state,
+            model=state.model,
+            macs=macs_of_pair(network(state)),
+            data=f"{splits['val'].name} {splits['val'].split}",
+            scores=headline(measured),
+        )
+        result["by_coefficient"] = {k: finite(v) for k, v in measured["by_coefficient"].items()}
         run.finish(result)
         return result
 
@@ -143,19 +137,11 @@ def train_epoch(
         if state.witness is not None:
             state.witness.update(warped, model, state.optimiser)
         state.optimiser.step()
-        state.step += 1
-        state.step_in_epoch += 1
-        state.samples += len(warped)
-        state.sums["loss"] = state.sums.get("loss", 0.0) + loss.item()
+        state.count_update(len(warped), loss=loss.item())
         after_step()
-    mean = state.sums["loss"] / state.step_in_epoch
-    if state.witness is not None:
-        state.witness.end_epoch()
-    state.epoch += 1
-    state.step_in_epoch = 0
-    state.sums = {}
+    mean = state.end_epoch()["loss"]
     last = rate(recipe, state.step - 1, total)
-    run.log(state.step, recipe.train_split, epoch=state.epoch, loss=_finite(mean), lr=last)
+    run.log(state.step, recipe.train_split, epoch=state.epoch, loss=finite(mean), lr=last)
     return mean
 
 
@@ -187,11 +173,6 @@ def steps_per_epoch(recipe: InverseRecipe) -> int:
     return max(recipe.pairs // recipe.batch_size, 1)
 
 
-def rate(recipe: InverseRecipe, step: int, total: int) -> float:
-    """The learning rate of an update."""
-    return recipe.lr * factor(recipe.schedule, step / total, warmup=recipe.warmup)
-
-
 def macs_of_pair(model: InverseNet) -> int:
     """Multiply-accumulates for one pair of tiles."""
     tile = torch.zeros(1, 1, TILE, TILE, device=next(model.parameters()).device)
@@ -204,11 +185,7 @@ def macs_of_pair(model: InverseNet) -> int:
 def headline(measured: dict[str, Any]) -> dict[str, Any]:
     """The scores that a run's log and result show; null where the training diverged."""
     names = ("relative_error", "degraded_error", "ranking")
-    return {name: _finite(measured[name]) for name in names}
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    return {name: finite(measured[name]) for name in names}
 
 
 def _note(state: TrainState, data: TrainData, pairs: Pairs) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -78,11 +79,16 @@ class TestMeasuring:
 
     def test_torch_alone_has_one_caller(self) -> None:
         task = Task("tiny", None, "torch", "float32", "cpu", (32, 48), 0.2, None, "/dev/null")
+        start = time.perf_counter()
         found = module.in_own_process(task)
+        elapsed = time.perf_counter() - start
         assert found["callers"] == 1
-        mean = 1000 / found["frames_per_second"]
-        assert mean == pytest.approx(found["latency_p50_ms"], rel=0.9)
         assert found["latency_frames"] >= 3
+        # One at a time: the frames fill no more than the time that passed, and since half of the
+        # calls take the median or longer, their mean is at least half of it.
+        mean = 1 / found["frames_per_second"]
+        assert found["latency_frames"] * mean <= elapsed
+        assert 1000 * mean >= found["latency_p50_ms"] / 2
 
     def test_peak_memory_is_the_process_s_own(self) -> None:
         """Linux hands a parent's peak down to its children's getrusage; ours must not count."""

@@ -46,6 +46,7 @@ from triptych.segment.open_labeller import open_labeller
 from triptych.segment.pictures import find_pictures, read_picture
 from triptych.segment.predict import PredictOptions, predict
 from triptych.segment.stability import Stability, look
+from triptych.training.memory import keep_memory
 from triptych.video import VideoReader, VideoWriter, write_video
 from triptych.weights import fetch, load
 
@@ -99,6 +100,7 @@ def measure(folder: Path, labeller: Labeller, options: argparse.Namespace) -> di
     start = time.perf_counter()
     predict(clip, [labeller], folder / "out", PredictOptions(progress=False))
     fps = len(images) / (time.perf_counter() - start)
+    cv2.setNumThreads(os.cpu_count() or 1)
     original = original_way(folder, images[:ORIGINAL_FRAMES], options)
     return {
         "model": labeller.name,
@@ -131,6 +133,8 @@ def stages_alone(
 ) -> dict[str, float]:
     """Processor seconds per frame of each stage, its input and output in memory."""
     height, width = images[0].shape[:2]
+    keep_memory()
+    cv2.setNumThreads(1)  # both as in `predict`
     labelling = Labelling([labeller], "side", 0.6, Clock())
     sheet = labelling.sheet("clip.mp4", height, width)
     result = {}

@@ -219,7 +219,12 @@ def test_a_model_that_openvino_cannot_run_runs_on_torch(small: Callable[..., Pre
     assert logging.getLogger().level == before, "the converter silences logging when it fails"
 
 
-def test_a_precision_that_changes_labels_is_not_taken(small: Callable[..., Prepared]) -> None:
+def test_a_precision_that_changes_labels_is_not_taken(
+    small: Callable[..., Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prefers_reduced(prepared: Prepared, _: object) -> float:
+        return 1.0 + (prepared.runtime.precision != "float32")
+
     class Fragile(Small):
         """Two classes that differ by less than bfloat16 can tell apart."""
 
@@ -229,6 +234,12 @@ def test_a_precision_that_changes_labels_is_not_taken(small: Callable[..., Prepa
 
     assert small(Fragile()).runtime.precision == "float32"
     assert AGREEMENT >= 0.995
+    # Where less is asked for, because the weights were checked otherwise, speed alone decides.
+    monkeypatch.setattr(choice, "_frames_per_second", prefers_reduced)
+    assert small(Fragile()).runtime.precision == "float32", "remembered, and what is asked is kept"
+    reduced = {each.precision for each in candidates("auto", torch.device("cpu"))} - {"float32"}
+    if reduced:
+        assert small(Fragile(), agreement=0.0).runtime.precision in reduced
 
 
 def test_unknown_runtimes_and_devices_are_refused(small: Callable[..., Prepared]) -> None:

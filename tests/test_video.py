@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -99,19 +100,38 @@ class TestSideBySide:
         run_side_by_side([], lambda item: item, lambda item: pytest.fail("called"))
 
     def test_stages_overlap(self) -> None:
+        """Reading item n + 2, work on n + 1 and the sink of n wait for each other."""
+        together = threading.Barrier(3, timeout=20)
+
         def items() -> Iterator[int]:
-            for number in range(20):
-                time.sleep(0.01)
+            for number in range(8):
+                if number >= 2:
+                    together.wait()
                 yield number
 
-        def slow(number: int) -> int:
-            time.sleep(0.01)
+        def work(number: int) -> int:
+            if 1 <= number < 7:
+                together.wait()
             return number
 
-        start = time.perf_counter()
-        run_side_by_side(items(), slow, lambda _: time.sleep(0.01), workers=1)
-        # One after the other would be 0.6 s; side by side is 0.2 s and one item's way through.
-        assert time.perf_counter() - start < 0.45
+        def sink(number: int) -> None:
+            if number < 6:
+                together.wait()
+            seen.append(number)
+
+        seen: list[int] = []
+        run_side_by_side(items(), work, sink, workers=1)
+        assert seen == list(range(8))
+
+    def test_opencv_keeps_to_one_thread_meanwhile(self) -> None:
+        before = cv2.getNumThreads()
+        try:
+            cv2.setNumThreads(3)
+            seen: list[int] = []
+            run_side_by_side([0], lambda _: cv2.getNumThreads(), seen.append)
+            assert (seen, cv2.getNumThreads()) == ([1], 3)
+        finally:
+            cv2.setNumThreads(before)
 
     @pytest.mark.parametrize("workers", [1, 3])
     def test_few_items_exist_at_a_time(self, workers: int) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from torch import nn
 
 from triptych.errors import UserError
-from triptych.inference.choice import candidates, choose
+from triptych.inference.choice import AGREEMENT, candidates, choose
 from triptych.inference.pipeline import Size
 from triptych.inference.prepared import Prepared, Runtime
 from triptych.inference.tiles import Tiling
 from triptych.normalisation import Normalisation
 from triptych.training.device import pick_device
 
-__all__ = ["Prepared", "Runtime", "Size", "Tiling", "prepare"]
+__all__ = ["AGREEMENT", "Prepared", "Runtime", "Size", "Tiling", "prepare"]
 
 
 def prepare(
@@ -25,14 +25,16 @@ def prepare(
     device: str = "auto",
     input_size: Size | None = None,
     tile: Size | None = None,
+    agreement: float = AGREEMENT,
 ) -> Prepared:
     """Make `model` fast: on torch or openvino, or `auto`, whichever is faster here.
 
     `classes` is how many of the model's logits are classes, `name` what it is called in the
     record of measurements, `input_size` what pictures are resized to before the model, `tile` the
-    size of the tiles in which the model then sees them (see tiles.py), by default whole. Raises
-    UserError for an unknown device or runtime, for openvino on anything but the processor, and
-    for tiles of a size that cannot be.
+    size of the tiles in which the model then sees them (see tiles.py), by default whole.
+    `agreement` is the share of a picture's labels on which a reduced precision must agree with
+    float32. Raises UserError for an unknown device or runtime, for openvino on anything but the
+    processor, and for tiles of a size that cannot be.
     """
     tiling = None if tile is None else Tiling.of(tile)
     place = pick_device(device)
@@ -54,7 +56,13 @@ def prepare(
 
     called = name if tiling is None else f"{name} in tiles of {tiling}"
     prepared = choose(
-        on, candidates(runtime, place), name=called, model=model, size=input_size, device=place
+        on,
+        candidates(runtime, place),
+        name=called,
+        model=model,
+        size=input_size,
+        device=place,
+        agreement=agreement,
     )
     prepared.agreement.forget()  # what was labelled to measure
     return prepared

@@ -63,16 +63,18 @@ def choose(
     model: nn.Module,
     size: Size | None,
     device: torch.device,
+    agreement: float = AGREEMENT,
 ) -> Prepared:
     """The fastest of `among` whose labels agree with float32, by measurement or from memory.
 
     `name` and the weights of `model` say in the record what was measured, together with the
-    size, the machine and the versions. Raises WorkFailed where nothing runs the model.
+    size, the agreement asked for, the machine and the versions. Raises WorkFailed where nothing
+    runs the model.
     """
     picture = sample_picture(size or NOMINAL)
-    key = " | ".join(
-        (name, _digest(model), "x".join(map(str, picture.shape[2:0:-1])), _machine(device))
-    )
+    asked = [] if agreement == AGREEMENT else [f"agreement {agreement:g}"]
+    shape = "x".join(map(str, picture.shape[2:0:-1]))
+    key = " | ".join((name, _digest(model), shape, *asked, _machine(device)))
     memory = _remembered()
     for runtime in among:
         if memory.get(key, {}).get("chosen") == str(runtime):
@@ -89,7 +91,7 @@ def choose(
             labels = each.labels(picture)
             if reference is None:
                 reference = labels
-            if float((labels == reference).mean()) < AGREEMENT:
+            if float((labels == reference).mean()) < agreement:
                 refused.add(runtime.precision)  # the rounding is the model's, whatever runs it
                 continue
             speeds[runtime] = _frames_per_second(each, picture)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -36,6 +38,9 @@ def reduced_grey(image: Image) -> Grey:
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+_OWN = threading.local()
+
+
 @dataclass(frozen=True, eq=False)
 class Motion:
     """Where the points that a frame shows are in the next one."""
@@ -54,13 +59,12 @@ def motion_between(before: Grey, after: Grey) -> Motion:
     the brightness is the same, and where it stays in the picture.
     """
     there, back = _flow(before, after), _flow(after, before)
-    x, y = grid(before.shape)
-    x, y = x + there[..., 0], y + there[..., 1]
+    x, y = (at + step for at, step in zip(grid(before.shape), cv2.split(there), strict=True))
     returned = cv2.remap(back, x, y, cv2.INTER_LINEAR)
     arrived = cv2.remap(after, x, y, cv2.INTER_LINEAR)
     height, width = before.shape
-    missed = _squared(there + returned)
-    allowed = SLACK[0] + SLACK[1] * (_squared(there) + _squared(returned))
+    missed = _squared(cv2.add(there, returned))
+    allowed = cv2.add(_squared(there), _squared(returned)) * SLACK[1] + SLACK[0]
     followed = (
         (missed < allowed)
         & (cv2.absdiff(arrived, before) < SAME_BRIGHTNESS)
@@ -69,10 +73,12 @@ def motion_between(before: Grey, after: Grey) -> Motion:
     return Motion((x, y), followed)
 
 
+@lru_cache(maxsize=8)
 def grid(shape: tuple[int, ...]) -> Places:
-    """The places of the pixels themselves, of a picture (h, w)."""
+    """The places of the pixels themselves, of a picture (h, w); not to be written to."""
     height, width = shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    x.flags.writeable = y.flags.writeable = False
     return x, y
 
 
@@ -85,13 +91,19 @@ def _flow(before: Grey, after: Grey) -> NDArray[np.float32]:
         cv2.copyMakeBorder(each, 0, missing[0], 0, missing[1], cv2.BORDER_REPLICATE)
         for each in (before, after)
     )
-    # One object a call: it keeps buffers that threads must not share, and making it costs nothing.
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    found = dis.calc(first, second, None)
+    found = _dis().calc(first, second, None)
     return np.asarray(found[:height, :width], np.float32)
+
+
+def _dis() -> cv2.DISOpticalFlow:
+    """This thread's own: it keeps buffers, which threads must not share and which cost time."""
+    if not hasattr(_OWN, "dis"):
+        _OWN.dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    found: cv2.DISOpticalFlow = _OWN.dis
+    return found
 
 
 def _squared(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Squared lengths (h, w) of vectors (h, w, 2)."""
-    x, y = vectors[..., 0], vectors[..., 1]
-    return x * x + y * y
+    x, y = cv2.split(vectors)
+    return np.asarray(cv2.add(cv2.multiply(x, x), cv2.multiply(y, y)), np.float32)

@@ -111,14 +111,14 @@ def open_labeller(
                 "--weights, --size, --tile, --scales and --runtime torch"
             )
         return ExportedLabeller(folder, name)
-    from triptych.inference import Tiling, prepare
+    from triptych.inference import AGREEMENT, Tiling, prepare
 
     if scales is not None:
         check_scales([model])
     if tile is not None:
         Tiling.of(tile)  # before weights are fetched
     opened = open_network(model, weights)
-    known = entry(opened.architecture)
+    known, published = entry(opened.architecture), is_name(model) and weights is None
     called = opened.architecture
     if scales is not None:
         scales = checked_scales(scales)
@@ -133,6 +133,7 @@ def open_labeller(
         device=device,
         input_size=size,
         tile=tile,
+        agreement=known.agreement if published and known.agreement else AGREEMENT,
     )
     return NetworkLabeller(
         name or opened.name, opened.classes, prepared, known.edges, scales or known.scales

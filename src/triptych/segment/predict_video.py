@@ -18,6 +18,7 @@ from triptych.segment.labeller import FrameKey
 from triptych.segment.labelling import Clock, Labelled, Labelling, PredictOptions
 from triptych.segment.pictures import write_labels
 from triptych.segment.stability import RULE, Seen, Stability, look
+from triptych.training.memory import keep_memory
 from triptych.video import Frame, VideoReader, VideoWriter, run_side_by_side
 
 
@@ -42,6 +43,7 @@ def label_video(
     source: Path, labelling: Labelling, out: Path, options: PredictOptions, clock: Clock
 ) -> dict[str, Any]:
     """Label the video `source` into `out`; returns what the summary says of it."""
+    keep_memory()  # every frame's arrays would come from the kernel anew
     if not options.stability:
         return _label(source, labelling, out, options, clock, None)
     classes = [labeller.classes for labeller in labelling.labellers]

@@ -13,6 +13,7 @@ from triptych.run import newest_checkpoint, read_json
 from triptych.segment.carried_edges import NET
 from triptych.segment.class_record import CLASSES, read_classes
 from triptych.segment.folds import FOLDS
+from triptych.shipping import write_shipped
 
 
 def load(folder: Path) -> tuple[nn.Module, str, ClassSet]:
@@ -41,6 +42,11 @@ def load(folder: Path) -> tuple[nn.Module, str, ClassSet]:
         wanted = f"{recipe['model']} with the {len(classes)} classes of {folder / CLASSES}"
         raise UserError(f"{weights} does not fit {wanted}: {error}") from None
     return model.eval(), str(recipe["model"]), classes
+
+
+def ship(folder: Path, file: Path) -> None:
+    """Write the model of a run as weights that come with the package, see `write_shipped`."""
+    write_shipped(load(folder)[0], folder, file)
 
 
 def _own_entries(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

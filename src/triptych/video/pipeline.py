@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
 
+import cv2
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -26,7 +28,8 @@ def run_side_by_side(
     At most 2 × `workers` + 1 items exist at a time, however many there are.
 
     Whatever the three raise stops all of them and is raised here, the earliest item's first;
-    every thread has ended when this function returns or raises.
+    every thread has ended when this function returns or raises. OpenCV, which otherwise spreads
+    each call over all cores, keeps to its caller's thread meanwhile: the cores are busy already.
     """
     # A slot is taken before an item is drawn and given back after the sink is done with it. It is
     # the only bound that is needed: the queue never holds more futures than there are slots.
@@ -55,7 +58,9 @@ def run_side_by_side(
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="work")
     reader = threading.Thread(target=read, args=(pool,), name="reader")
+    opencv_threads = cv2.getNumThreads()
     try:
+        cv2.setNumThreads(1)
         reader.start()
         while (future := results.get()) is not None:
             sink(future.result())
@@ -66,3 +71,4 @@ def run_side_by_side(
         slots.release()
         reader.join()
         pool.shutdown(cancel_futures=True)
+        cv2.setNumThreads(opencv_threads)

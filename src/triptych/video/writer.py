@@ -19,9 +19,14 @@ from triptych.errors import UserError
 from triptych.video.audio import AudioTrack
 from triptych.video.reader import VideoReader
 
-PRESET = "veryfast"
-QUALITY = "22"
-"""x264's constant rate factor: visually close to the source at this preset."""
+PRESET = "ultrafast"
+QUALITY = "24"
+"""x264's constant rate factor: visually close to the source at this preset.
+
+With a small model encoding is what a video waits for: side by side at 960x410 this takes 3 ms of
+processor time a frame, `veryfast` at 22 takes 10 ms for a file of half the size, as close to the
+source (38 dB both).
+"""
 LARGEST_SIDE = 16384
 """What H.264 (level 6.2) and x264 can carry."""
 

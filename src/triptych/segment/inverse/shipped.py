@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from importlib.resources import as_file, files
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from triptych.errors import UserError, WorkFailed
-from triptych.run import newest_checkpoint, read_json, read_result
+from triptych.run import newest_checkpoint, read_json
 from triptych.segment.inverse.networks import InverseNet, PublishedInverseNet
 from triptych.segment.inverse.recipe import MODEL
+from triptych.shipping import write_shipped
 from triptych.weights import Published, fetch, load
 
 FILE = "weights/inverse.safetensors"
@@ -64,18 +63,8 @@ def published_network(weights: Path | None = None) -> PublishedInverseNet:
 
 
 def ship(folder: Path, file: Path) -> None:
-    """Write a run's network in half precision, with its recipe and scores as metadata.
+    """Write a run's network as the file that `shipped_network` reads.
 
     Raises UserError where the folder is no run of an inverse network that ended.
     """
-    network = trained_network(folder)
-    result = read_result(folder)
-    if result is None:
-        raise UserError(f"{folder} has not ended: run its training to the end first")
-    tensors = {name: value.to(torch.float16) for name, value in network.state_dict().items()}
-    about = {
-        "recipe": json.dumps(read_json(folder / "recipe.json"), sort_keys=True),
-        "scores": json.dumps(result["scores"], sort_keys=True),
-    }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, file, metadata=about)
+    write_shipped(trained_network(folder), folder, file)

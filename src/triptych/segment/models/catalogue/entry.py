@@ -34,5 +34,8 @@ class ModelEntry:
     """Of a process that labels one 2048x1024 picture, whole, in float32 with PyTorch on the CPU."""
     scales: tuple[float, ...] = ()
     """Sizes in which it looks at a picture where nothing else is asked for; none: at one only."""
+    agreement: float | None = None
+    """Where its weights in bfloat16 were checked on labelled frames (as `docs/` says): the share
+    of labels on a picture of noise that is then enough for them to be chosen for speed."""
     edges: bool = False
     """Whether it predicts boundaries beside classes."""

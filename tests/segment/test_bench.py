@@ -39,8 +39,8 @@ def evaluation(folder: Path, model: str, miou: float, data: str = "camvid") -> P
 def row(model: str, fps: float, runtime: str = "torch", agree: float = 1.0) -> dict[str, Any]:
     return {
         "model": model, "runtime": runtime, "precision": "float32", "weights": "random",
-        "frames_per_second": fps, "labels_agree": agree, "latency_p50_ms": 1000 / fps,
-        "latency_p95_ms": 1100 / fps, "peak_memory_bytes": 2**30,
+        "frames_per_second": fps, "labels_agree": agree, "labels_must_agree": 0.998,
+        "latency_p50_ms": 1000 / fps, "latency_p95_ms": 1100 / fps, "peak_memory_bytes": 2**30,
     }  # fmt: skip
 
 
@@ -217,7 +217,7 @@ class TestFront:
         table["alike"] = table["both"]
         rows = [row(name, fps) for name, (fps, _) in table.items()]
         scores = {name: measured(name, miou) for name, (_, miou) in table.items()}
-        found = points(rows, scores, 0.998)
+        found = points(rows, scores)
         assert {point["model"] for point in found if point["on_front"]} == {
             "fast", "good", "both", "alike",
         }  # fmt: skip
@@ -229,7 +229,7 @@ class TestFront:
             row("unscored", 99),
         ]  # fmt: skip
         scores = {"a": measured("a", 0.5), "unscored": None}
-        (point,) = points(rows, scores, 0.998)
+        (point,) = points(rows, scores)
         assert (point["frames_per_second"], point["runtime"]) == (30, "openvino float32")
 
     def test_claims_and_measurements_are_not_mixed(self) -> None:
@@ -239,9 +239,9 @@ class TestFront:
             "b": Score("b", 0.9, "Cityscapes val", None, claimed=True),
             "c": Score("c", 0.95, "Cityscapes val", None, claimed=True),
         }
-        assert [p["on_front"] for p in points(rows, scores, 0.9)] == [True, False, False]
+        assert [p["on_front"] for p in points(rows, scores)] == [True, False, False]
         del scores["a"]
-        assert [p["on_front"] for p in points(rows[1:], scores, 0.9)] == [True, True]
+        assert [p["on_front"] for p in points(rows[1:], scores)] == [True, True]
 
     def test_names_are_unique(self, tmp_path: Path) -> None:
         runs = [tmp_path / side / "segment-tiny" / "seed-0" for side in "ab"]
@@ -255,7 +255,6 @@ class TestFront:
 
 RECORD: dict[str, Any] = {
     "size": "480x360", "processor": "A processor", "cores": 2, "device": "cpu", "rows": [],
-    "labels_must_agree": 0.998,
 }  # fmt: skip
 
 
@@ -267,7 +266,7 @@ class TestFigure:
             "slow <&>": Score("slow <&>", 0.5, "camvid val", "640x480", claimed=False),
             "claim": Score("claim", 0.9, "Cityscapes val", None, claimed=True),
         }  # fmt: skip
-        return {**RECORD, "rows": rows, "points": points(rows, scores, 0.998)}
+        return {**RECORD, "rows": rows, "points": points(rows, scores)}
 
     def test_is_written_whole(self, tmp_path: Path) -> None:
         record = self.record()

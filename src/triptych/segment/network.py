@@ -82,6 +82,17 @@ def check_network(model: str, weights: Path | None = None) -> None:
         raise UserError(f"--model {model}: not the folder of a run, and no model's name")
 
 
+def must_agree(model: str, weights: Path | None = None) -> float:
+    """The share of labels on which a reduced precision must agree to be chosen for speed.
+
+    Less for a model of the registry whose own weights were checked on labelled frames.
+    """
+    from triptych.inference import AGREEMENT
+
+    known = entry(model).agreement if is_name(model) and weights is None else None
+    return AGREEMENT if known is None else known
+
+
 def untrained_network(name: str) -> Network:
     """The model of the registry with weights drawn at random, always the same ones."""
     import torch

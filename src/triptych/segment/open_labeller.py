@@ -17,7 +17,7 @@ from triptych.segment.labeller import FrameKey, Labeller
 from triptych.segment.models import entry, is_name
 from triptych.segment.models.label_folder import LabelFolder
 from triptych.segment.models.scales import as_text, checked_scales
-from triptych.segment.network import is_network, open_network
+from triptych.segment.network import is_network, must_agree, open_network
 
 if TYPE_CHECKING:
     from triptych.inference import Prepared
@@ -111,14 +111,14 @@ def open_labeller(
                 "--weights, --size, --tile, --scales and --runtime torch"
             )
         return ExportedLabeller(folder, name)
-    from triptych.inference import AGREEMENT, Tiling, prepare
+    from triptych.inference import Tiling, prepare
 
     if scales is not None:
         check_scales([model])
     if tile is not None:
         Tiling.of(tile)  # before weights are fetched
     opened = open_network(model, weights)
-    known, published = entry(opened.architecture), is_name(model) and weights is None
+    known = entry(opened.architecture)
     called = opened.architecture
     if scales is not None:
         scales = checked_scales(scales)
@@ -133,7 +133,7 @@ def open_labeller(
         device=device,
         input_size=size,
         tile=tile,
-        agreement=known.agreement if published and known.agreement else AGREEMENT,
+        agreement=must_agree(model, weights),
     )
     return NetworkLabeller(
         name or opened.name, opened.classes, prepared, known.edges, scales or known.scales

@@ -21,7 +21,7 @@ from triptych.progress import bar
 from triptych.segment.bench.known_scores import Score, read_scores, score_of
 from triptych.segment.bench.measure import Task
 from triptych.segment.models import is_name
-from triptych.segment.network import check_network, is_run, run_name
+from triptych.segment.network import check_network, is_run, must_agree, run_name
 
 log = logging.getLogger("triptych")
 
@@ -64,7 +64,7 @@ def bench(
     `points`, one a model: its fastest row whose labels agree, its score, and whether it is on the
     Pareto front. Raises UserError where a request cannot work, before anything is measured.
     """
-    from triptych.inference.choice import AGREEMENT, candidates, processor
+    from triptych.inference.choice import candidates, processor
     from triptych.inference.runners import cores
     from triptych.runtime import runtime_record
     from triptych.training.device import device_name, pick_device
@@ -105,6 +105,7 @@ def bench(
                 if "error" not in measured:
                     first = first or labels
                     measured["labels_agree"] = _agreement(first, labels)
+                    measured["labels_must_agree"] = must_agree(model, weights)
                 rows.append(
                     {
                         "model": name,
@@ -124,9 +125,8 @@ def bench(
         "cores": cores(),
         "versions": runtime_record(str(device))["versions"],
         "rule": RULE,
-        "labels_must_agree": AGREEMENT,
         "rows": rows,
-        "points": points(rows, named, AGREEMENT),
+        "points": points(rows, named),
     }
 
 
@@ -170,19 +170,21 @@ def _agreement(first: Path, second: Path) -> float:
 
 
 def points(
-    rows: Sequence[Mapping[str, Any]], scores: Mapping[str, Score | None], agreement: float
+    rows: Sequence[Mapping[str, Any]], scores: Mapping[str, Score | None]
 ) -> list[dict[str, Any]]:
     """One point a model that has a score and a speed, with the Pareto front of those alike.
 
-    `agreement` is the share of labels in which a reduced precision must agree to be considered.
-    Scores of different data are not alike: the front is that of the kind that most models have.
+    A reduced precision is considered where its `labels_agree` as much as they must. Scores of
+    different data are not alike: the front is that of the kind that most models have.
     """
     found = []
     for name, score in scores.items():
         fit = [
             row
             for row in rows
-            if row["model"] == name and "error" not in row and row["labels_agree"] >= agreement
+            if row["model"] == name
+            and "error" not in row
+            and row["labels_agree"] >= row["labels_must_agree"]
         ]
         if not fit or score is None:
             continue
@@ -227,7 +229,7 @@ def describe(record: Mapping[str, Any]) -> str:
             continue
         memory = f"{row['peak_memory_bytes'] / 2**20:.0f} MiB"
         agree = row["labels_agree"]
-        note = "" if agree >= record["labels_must_agree"] else f"  {agree:.1%} of labels agree"
+        note = "" if agree >= row["labels_must_agree"] else f"  {agree:.1%} of labels agree"
         lines.append(
             f"{row['model']:<24} {runtime:<20} {row['frames_per_second']:>9.1f} "
             f"{row['latency_p50_ms']:>8.1f} {row['latency_p95_ms']:>8.1f} {memory:>9} "

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-DEFAULT_MODEL = "espnetv2-s2.0"
+DEFAULT_MODEL = "street"
 
 F = TypeVar("F", bound=Callable[..., Any])
 

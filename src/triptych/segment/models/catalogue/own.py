@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from triptych.data.classes import CAMVID, CITYSCAPES
 from triptych.normalisation import EFFICIENTNET_LITE, IMAGENET
 from triptych.segment.models.catalogue.entry import ModelEntry
+from triptych.weights import Published
 
 if TYPE_CHECKING:
     from triptych.segment.models.base import SegmentationModel
@@ -44,7 +45,9 @@ def _headed_entry(head: str, parameters: int, paper: str) -> ModelEntry:
     )
 
 
-def _street(name: str, variant: int, parameters: int) -> ModelEntry:
+def _street(
+    name: str, variant: int, parameters: int, weights: Published | None = None
+) -> ModelEntry:
     return ModelEntry(
         name=name,
         builder=partial(_lite, variant=variant),
@@ -52,14 +55,25 @@ def _street(name: str, variant: int, parameters: int) -> ModelEntry:
         outputs=11,
         parameters=parameters,
         normalisation=EFFICIENTNET_LITE,
-        weights=None,
+        weights=weights,
         paper=f"none: EfficientNet-Lite{variant} (Tan 2019) with a top-down path back to 1/2",
         peak_memory_gib=1.2,
     )
 
 
+STREET = Published(
+    file="street.safetensors",
+    address=None,
+    sha256="4dea24d8366c531626ad7744f582f5a0a76ca8b3874ed172919b7af5f2ae12a6",
+    licence="MIT; trained on CamVid, which is for research",
+    claimed={},
+    claimed_on="",
+    source="this project, segment/street",
+)
+"""Comes with the package."""
+
 ENTRIES = (
-    _street("street", 0, 3_119_195),
+    _street("street", 0, 3_119_195, STREET),
     _street("street-large", 2, 4_522_267),
     _headed_entry("psp", 4_454_166, "Zhao 2017, PSPNet's head"),
     _headed_entry("ocr", 3_511_062, "Yuan 2020, OCR's head"),

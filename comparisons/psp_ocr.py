@@ -1,35 +1,42 @@
 """Does a network with OCR and InverseForm beat PSPNet, in dim light and at borders?
 
 The original's pictures say so, of networks that differ in trunk, data and training. Here the heads
-alone differ.
+alone differ. The published networks join, item by item and outside the verdict, where their weights
+are at hand: `triptych compare psp-ocr --set data=camvid:DIR --predictions hrnet48-ocr-hms-if
+--predictions pspnet-r101`, also when all is trained already (`--size 960x720` resizes for them).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Literal
 
 from triptych import recipe as recipes
 from triptych.compare import Comparison
 from triptych.segment.recipes import SegmentRecipe
 
 
-def comparison(data: str = "camvid:CamVid") -> Comparison:
-    """Three arms on EfficientNet-Lite0, three seeds, leaving out one of CamVid's three drives.
+def comparison(
+    data: str = "camvid:CamVid", trunk: Literal["lite0", "r50"] = "lite0", **changes: Any
+) -> Comparison:
+    """Three arms on one trunk, three seeds, leaving out one of CamVid's three drives.
 
-    Each of the nine cells is three trainings of 10 epochs on crops of 256x192: about an hour and a
-    half on 2 cores for all.
+    Each of the nine cells is three trainings of 6 epochs on crops of 256x192: on
+    EfficientNet-Lite0 about an hour on 2 cores for all. `changes` are made to the
+    recipe of every arm. `psp_ocr_r50.py` asks the same on ResNet-50, for a GPU.
     """
     base = recipes.get("segment/street-folds")
     assert isinstance(base, SegmentRecipe)
     base = replace(
-        base, data=data, epochs=10, crop=(192, 256), scale=(0.6, 1.4), evaluate_every=10, ema=0.98
+        base, data=data, epochs=6, crop=(192, 256), scale=(0.6, 1.4), evaluate_every=6, ema=0.98
     )
+    base = replace(base, **changes)
     return Comparison(
         question="Is OCR, or OCR with InverseForm, better than pyramid pooling on one trunk?",
         arms={
-            "psp": replace(base, model="psp-lite0"),
-            "ocr": replace(base, model="ocr-lite0"),
-            "ocr-inverseform": replace(base, model="ocr-lite0", boundary="inverseform"),
+            "psp": replace(base, model=f"psp-{trunk}"),
+            "ocr": replace(base, model=f"ocr-{trunk}"),
+            "ocr-inverseform": replace(base, model=f"ocr-{trunk}", boundary="inverseform"),
         },
         varies=frozenset({"model", "boundary"}),
         seeds=(0, 1, 2),

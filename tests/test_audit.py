@@ -134,6 +134,27 @@ def test_what_is_frozen_is_named() -> None:
     assert statistics.finding == "flaw"
     assert "1 statistics never changed (bn.running_mean)" in statistics.text
     assert frozen(SOUND | {"buffers_never_changed": ["position_index"]}).finding == "fair"
+    idle = {"parameters_idle": 250, "entries_idle": ["edge_head.bias"]}
+    assert frozen(SOUND | idle) == Line(
+        "frozen",
+        "fair",
+        "every parameter and statistic changed but for 25.0% that no prediction depends on "
+        "(edge_head.bias)",
+    )
+
+
+def test_rates_of_a_trunk_are_compared_too() -> None:
+    def arm(trunk: float) -> list[dict[str, Any] | None]:
+        rates = {"lr": 0.1, "lr x0.5": trunk}
+        settings = {k: dict.fromkeys(("first", "min", "max", "last"), v) for k, v in rates.items()}
+        return [SOUND | {"settings": SOUND["settings"] | settings}]
+
+    def rates(a: float, b: float) -> Line:
+        lines = audit_comparison({"a": arm(a), "b": arm(b)})
+        return next(line for line in lines if line.about == "learning rate")
+
+    assert rates(0.05, 0.05).text == "alike: 0.1, 0.05 (lr x0.5)"
+    assert rates(0.05, 0.03).finding == "differs"
 
 
 def test_copies_are_counted_where_they_were_sought() -> None:

@@ -6,7 +6,8 @@ optimiser at each update; recipes are not consulted. An arm from outside has no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -41,10 +42,23 @@ class Line:
         return {"about": self.about, "finding": self.finding, "text": self.text}
 
 
+Look = Callable[[Mapping[str, Any]], Line]
+
+
 def testimony(folder: Path) -> dict[str, Any] | None:
-    """What a run's witness wrote; None where the run has not ended or has none."""
+    """What a run's witness wrote; None where the run has not ended or has none.
+
+    A run of several trainings has those of each in `folds`.
+    """
     file = folder / TESTIMONY
-    return read_json(file) if file.exists() else None
+    if not file.exists():
+        return None
+    found = read_json(file)
+    # Sums that were written without them counted an image once for each fold that it is in.
+    parts = {p.parent.name: p for p in sorted(folder.glob(f"folds/*/{TESTIMONY}"))}
+    if parts and "folds" not in found:
+        found["folds"] = {name: read_json(part) for name, part in parts.items()}
+    return found
 
 
 def audit_run(folder: Path) -> list[Line]:
@@ -55,17 +69,33 @@ def audit_run(folder: Path) -> list[Line]:
     if found is None:
         return [Line("run", "unknown", "no testimony: the run has not ended")]
     return [
-        images_seen(found),
-        versions(found),
-        frozen(found),
-        Line("budget", "fair", f"{found['samples']:,} samples in {found['updates']:,} updates"),
+        in_folds(images_seen, found),
+        in_folds(versions, found),
+        in_folds(frozen, found),
+        Line("budget", "fair", _budget(found)),
         Line("settings", "fair", _settings(found)),
+        *hyperparameters(found),
         *copies(found),
     ]
 
 
+def in_folds(look: Look, found: Mapping[str, Any]) -> Line:
+    """What `look` finds in a testimony, or the flaw of the first of its folds that has one."""
+    for name, fold in found.get("folds", {}).items():
+        line = look(fold)
+        if line.finding == "flaw":
+            return Line(line.about, "flaw", f"fold {name}: {line.text}")
+    return look(found)
+
+
 def images_seen(found: Mapping[str, Any]) -> Line:
     """Did the sampler move? A share below 1 is a flaw where later epochs showed nothing new."""
+    if "folds" in found:
+        folds = found["folds"].values()
+        seen_in = _span((f["images_seen"] for f in folds), ",d")
+        shares = _span((f["images_seen"] / f["training_images"] for f in folds), ".0%")
+        text = f"{seen_in} of {_training_images(found)} training images seen ({shares})"
+        return Line("images seen", "fair", f"{text} in each of {len(folds)} folds")
     seen, whole = found["images_seen"], found["training_images"]
     epochs = found["images_seen_by_epoch"]
     text = f"{seen:,} of {whole:,} training images seen ({seen / whole:.0%})"
@@ -77,6 +107,17 @@ def images_seen(found: Mapping[str, Any]) -> Line:
     if stuck:
         return Line("images seen", "flaw", f"{text}, the same ones in every epoch")
     return Line("images seen", "fair", text)
+
+
+def _training_images(found: Mapping[str, Any]) -> str:
+    folds = found.get("folds", {"": found}).values()
+    return _span((f["training_images"] for f in folds), ",d")
+
+
+def _span(values: Iterable[float], form: str) -> str:
+    """The smallest and the largest, once where they read alike."""
+    known = list(values)
+    return " to ".join(dict.fromkeys(format(value, form) for value in (min(known), max(known))))
 
 
 def versions(found: Mapping[str, Any]) -> Line:
@@ -101,7 +142,11 @@ def versions(found: Mapping[str, Any]) -> Line:
 
 
 def frozen(found: Mapping[str, Any]) -> Line:
-    """Parameters that no update changed, and statistics that no batch did."""
+    """Parameters that no update changed, and statistics that no batch did.
+
+    Parts that are frozen and that no prediction depends on, such as the boundary heads of a
+    training that learns no boundaries, are told and are no flaw.
+    """
     share = found["parameters_never_changed"] / max(found["parameters"], 1)
     weights, buffers = found["entries_never_changed"], found["buffers_never_changed"]
     # Other buffers, such as tables of positions, are constants by design.
@@ -113,7 +158,12 @@ def frozen(found: Mapping[str, Any]) -> Line:
         parts.append(f"{len(statistics)} statistics never changed ({_few(statistics)})")
     if parts:
         return Line("frozen", "flaw", "; ".join(parts))
-    return Line("frozen", "fair", "every parameter and statistic changed")
+    text = "every parameter and statistic changed"
+    # Testimonies came to tell these later.
+    if idle := found.get("entries_idle"):
+        part = found["parameters_idle"] / max(found["parameters"], 1)
+        text += f" but for {part:.1%} that no prediction depends on ({_few(idle)})"
+    return Line("frozen", "fair", text)
 
 
 def _few(names: Sequence[str]) -> str:
@@ -139,6 +189,47 @@ def copies(found: Mapping[str, Any]) -> list[Line]:
         flaw = count["exact"] > COPIES * images or count["near"] > NEAR_COPIES * images
         lines.append(Line(f"copies in {name}", "flaw" if flaw else "fair", text))
     return lines
+
+
+def _budget(found: Mapping[str, Any]) -> str:
+    text = f"{found['samples']:,} samples in {found['updates']:,} updates"
+    return f"{text}, of all {found['members']} members" if "members" in found else text
+
+
+def hyperparameters(found: Mapping[str, Any]) -> list[Line]:
+    """Did the hyperparameters that a population explored take effect, in every interval?"""
+    if "intervals" not in found:
+        return []
+    faults: dict[str, list[str]] = {}
+    for each in found["intervals"]:
+        for name, (low, high) in each["due"].items():
+            used = each["used"].get(name)
+            if used is None or not _took_effect(name, low, high, used, each["updates"]):
+                seen = "nothing" if used is None else f"{used['min']:.4g} to {used['max']:.4g}"
+                where = f"round {each['round']}, member {each['member']}: due {high:.4g}, {seen}"
+                faults.setdefault(name, []).append(where)
+    count = len(found["intervals"])
+    if not faults:
+        names = ", ".join(sorted({name for each in found["intervals"] for name in each["due"]}))
+        return [Line("hyperparameters", "fair", f"{names} took effect in all {count} intervals")]
+    text = "; ".join(
+        f"{name} was another in {len(of)} of {count} intervals ({of[0]})"
+        for name, of in sorted(faults.items())
+    )
+    return [Line("hyperparameters", "flaw", text)]
+
+
+def _took_effect(name: str, low: float, high: float, used: Mapping[str, float], draws: int) -> bool:
+    """Whether what was seen fits what was due. Bounds for what is drawn hold `draws` times; where
+    nothing is wrong they fail less than once in a million intervals."""
+    if name == "crop_area":
+        # Areas are uniform from the hyperparameter to 1, but sides are whole pixels.
+        return low - 0.07 <= used["min"] <= low + 0.07 + (1 - low) * 25 / draws
+    if name == "erasing":
+        return abs(used["mean"] - high) <= 5 * math.sqrt(high * (1 - high) / draws) + 0.02
+    return math.isclose(used["min"], low, rel_tol=1e-6) and math.isclose(
+        used["max"], high, rel_tol=1e-6
+    )
 
 
 def _settings(found: Mapping[str, Any]) -> str:
@@ -167,14 +258,14 @@ def audit_comparison(arms: Mapping[str, Sequence[dict[str, Any] | None]]) -> lis
         _each("augmentation", known, versions),
         _each("frozen", known, frozen),
         _alike("samples and updates", known, lambda t: f"{t['samples']:,} in {t['updates']:,}"),
-        _alike("learning rate", known, lambda t: _range(t, "lr")),
+        _alike("learning rate", known, _learning_rates),
         _alike("weight decay", known, lambda t: _range(t, "weight_decay")),
         _alike("batch size", known, lambda t: _range(t, "batch_size")),
         _alike("stochastic depth", known, lambda t: _range(t, "drop_path")),
         _alike("erased pixels", known, lambda t: _seen(t, "erased")),
         _alike("soft targets", known, lambda t: _seen(t, "target")),
         _alike("input", known, lambda t: "x".join(map(str, t["input"] or ["nothing"]))),
-        _alike("training images", known, lambda t: f"{t['training_images']:,}"),
+        _alike("training images", known, _training_images),
         *_copies(known),
     ]
 
@@ -207,6 +298,12 @@ def _seen(found: Mapping[str, Any], setting: str) -> str:
     return "none" if values["min"] == values["max"] == neutral else "some"
 
 
+def _learning_rates(found: Mapping[str, Any]) -> str:
+    """The rate, and those of parts that learn at a multiple of it."""
+    parts = [name for name in sorted(found["settings"]) if name.startswith("lr x")]
+    return _range(found, "lr") + "".join(f", {_range(found, part)} ({part})" for part in parts)
+
+
 def _range(found: Mapping[str, Any], setting: str) -> str:
     values = found["settings"].get(setting)
     if values is None:
@@ -215,11 +312,11 @@ def _range(found: Mapping[str, Any], setting: str) -> str:
     return f"{high:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
-def _each(about: str, known: Mapping[str, Sequence[dict[str, Any]]], look: Any) -> Line:
+def _each(about: str, known: Mapping[str, Sequence[dict[str, Any]]], look: Look) -> Line:
     """The worst run of every arm, and whether all arms fare alike."""
     worst = {}
     for name, found in known.items():
-        lines = [look(each) for each in found]
+        lines = [in_folds(look, each) for each in found]
         worst[name] = min(lines, key=lambda line: ("flaw", "unknown", "fair").index(line.finding))
     flawed = [name for name, line in worst.items() if line.finding == "flaw"]
     if flawed:

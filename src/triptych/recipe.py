@@ -11,15 +11,19 @@ import dataclasses
 import importlib
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from triptych.errors import UserError
 
 STUDIES = ("segment", "classify")
 """The studies that have recipes, each in `triptych.<study>.recipes`."""
+
+PLACES = frozenset({"data", "val_data", "extra_data", "inverse_network"})
+"""Fields that say where something lies. A run knows what lies there by its fingerprint, so the same
+content elsewhere is no other recipe."""
 
 R = TypeVar("R", bound="Recipe")
 
@@ -45,6 +49,11 @@ class Recipe:
     @property
     def study(self) -> str:
         return self.name.partition("/")[0]
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """This recipe with the values that `--set` gave; one of a study may refuse some of them,
+        or derive others."""
+        return dataclasses.replace(self, **values)
 
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size"):
@@ -118,7 +127,7 @@ def override(recipe: R, settings: Iterable[str]) -> R:
             values[key] = _parse(text, hints[key])
         except ValueError as error:
             raise UserError(f"--set {setting}: {key} takes {error}") from None
-    return dataclasses.replace(recipe, **values)
+    return recipe.changed(values)
 
 
 def _parse(text: str, hint: Any) -> Any:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -25,9 +24,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol
 
+from triptych.checkpoint import (
+    Checkpointable,
+    discard,
+    flush,
+    newest_first,
+    whole_record,
+    write_aside,
+)
 from triptych.errors import InUse, UserError
+from triptych.journal import Journal
 from triptych.processes import alive
-from triptych.recipe import Recipe
+from triptych.recipe import PLACES, Recipe
 
 log = logging.getLogger("triptych")
 
@@ -35,16 +43,20 @@ KEPT_CHECKPOINTS = 2
 """The newest, and one before it in case the disk damaged the newest."""
 
 
-class Checkpointable(Protocol):
-    """What `Run.save` and `Run.restore` need of a training state."""
+METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
 
-    step: int
 
-    def write(self, folder: Path) -> dict[str, Any]:
-        """Write tensors into `folder`; return what else is to be kept, ready for JSON."""
-        ...
+class Log(Protocol):
+    """Where a training says how it goes."""
 
-    def read(self, folder: Path, counters: dict[str, Any]) -> None: ...
+    def log(self, step: int, split: str, **scores: Any) -> None: ...
+
+
+class Keeper(Protocol):
+    """Where the checkpoints of a training are kept."""
+
+    def save(self, state: Checkpointable) -> None: ...
 
 
 class Run:
@@ -53,7 +65,7 @@ class Run:
     def __init__(self, folder: Path, lock: IO[str]) -> None:
         self.folder = folder
         self._lock = lock
-        self._metrics = (folder / "metrics.jsonl").open("ab")
+        self._metrics = Journal(folder / METRICS)
 
     @classmethod
     def open(
@@ -87,7 +99,7 @@ class Run:
                 write_json(file, record)
             if runtime is not None:
                 write_json(folder / "runtime.json", dict(runtime))
-            checkpoints = folder / "checkpoints"
+            checkpoints = folder / CHECKPOINTS
             checkpoints.mkdir(exist_ok=True)
             for half in checkpoints.glob(".*"):
                 shutil.rmtree(half)
@@ -110,63 +122,48 @@ class Run:
 
     def log(self, step: int, split: str, **scores: Any) -> None:
         """Append one event to `metrics.jsonl`."""
-        line = json.dumps({"step": step, "split": split, **scores}, sort_keys=True)
-        self._metrics.write(line.encode() + b"\n")
-        self._metrics.flush()
+        self._metrics.append({"step": step, "split": split, **scores})
 
     def save(self, state: Checkpointable) -> None:
         """Write a checkpoint: aside, flushed to the disk, then renamed once."""
-        os.fsync(self._metrics.fileno())
-        checkpoints = self.folder / "checkpoints"
+        self._metrics.flush()
+        checkpoints = self.folder / CHECKPOINTS
         final = checkpoints / f"step-{state.step}"
         aside = checkpoints / f".step-{state.step}.part"
-        if aside.exists():
-            shutil.rmtree(aside)
-        aside.mkdir()
-        counters = state.write(aside)
-        files = {p.name: _digest(p) for p in sorted(aside.iterdir())}
-        lengths = {"metrics.jsonl": (self.folder / "metrics.jsonl").stat().st_size}
-        record = {"state": counters, "lengths": lengths, "files": files}
-        (aside / "state.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
-        for path in [*aside.iterdir(), aside]:
-            _flush(path)
+        write_aside(aside, state, {METRICS: self._metrics.length()})
         if final.exists():
-            _discard(final)
+            discard(final)
         aside.rename(final)
-        _flush(checkpoints)
-        for old in _checkpoints(self.folder)[KEPT_CHECKPOINTS:]:
-            _discard(old)
+        flush(checkpoints)
+        for old in newest_first(checkpoints)[KEPT_CHECKPOINTS:]:
+            discard(old)
 
     def restore(self, state: Checkpointable) -> bool:
         """Put the newest whole checkpoint into `state` and cut the metrics back to it.
 
         Returns False, with the metrics emptied, where there is no checkpoint yet.
         """
-        for checkpoint in _checkpoints(self.folder):
-            record = _whole(checkpoint)
+        for checkpoint in newest_first(self.folder / CHECKPOINTS):
+            record = whole_record(checkpoint)
             if record is None:
                 log.warning(
                     "%s is damaged; going on from the one before it", self.folder / checkpoint.name
                 )
-                _discard(checkpoint)
+                discard(checkpoint)
                 continue
             state.read(checkpoint, record["state"])
-            self._truncate(record["lengths"]["metrics.jsonl"])
+            self._metrics.truncate(record["lengths"][METRICS])
             return True
-        self._truncate(0)
+        self._metrics.truncate(0)
         return False
-
-    def _truncate(self, length: int) -> None:
-        self._metrics.truncate(length)
-        self._metrics.seek(length)
 
     def restart(self) -> None:
         """Empty the metrics, for what has no checkpoints of its own and begins anew each time."""
-        self._truncate(0)
+        self._metrics.truncate(0)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write `result.json`, which says that the run ended."""
-        os.fsync(self._metrics.fileno())
+        self._metrics.flush()
         write_json(self.folder / "result.json", dict(result))
 
 
@@ -174,8 +171,8 @@ def newest_checkpoint(folder: Path) -> Path:
     """The newest whole checkpoint of a run. Raises UserError where there is none."""
     if not (folder / "recipe.json").is_file():
         raise UserError(f"{folder} is not a run folder: it has no recipe.json")
-    for checkpoint in _checkpoints(folder):
-        if _whole(checkpoint) is not None:
+    for checkpoint in newest_first(folder / CHECKPOINTS):
+        if whole_record(checkpoint) is not None:
             return checkpoint
     raise UserError(f"{folder} has no checkpoint yet: train it first")
 
@@ -205,11 +202,11 @@ def write_json(file: Path, value: Mapping[str, Any]) -> None:
     aside = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         aside.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
-        _flush(aside)
+        flush(aside)
         aside.replace(file)
     finally:
         aside.unlink(missing_ok=True)
-    _flush(file.parent)
+    flush(file.parent)
     for orphan in file.parent.glob(f".{file.name}.*.part"):
         # Of a process that was killed while it wrote.
         if not alive(int(orphan.name.split(".")[-2])):
@@ -260,8 +257,8 @@ def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) 
     }
     same_data = theirs.get("fingerprint") == ours["fingerprint"]
     if same_data:
-        # The same pixels and labels elsewhere are the same data.
-        pairs = {k: v for k, v in pairs.items() if k not in ("data", "val_data")}
+        # The same pixels, labels and weights elsewhere are the same data.
+        pairs = {k: v for k, v in pairs.items() if k not in PLACES}
     for key, (old, new) in pairs.items():
         if old != new:
             raise UserError(
@@ -269,49 +266,9 @@ def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) 
                 "choose another --out"
             )
     if not same_data:
+        both = theirs.get("fingerprint", {}), ours["fingerprint"]
+        changed = sorted(key for key in both[0] | both[1] if both[0].get(key) != both[1].get(key))
         raise UserError(
             f"{folder} belongs to a run on other data: what {ours['recipe']['data']} holds has "
-            "changed since; choose another --out"
+            f"changed since ({', '.join(changed)}); choose another --out"
         )
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """Folders of checkpoints, newest first."""
-    found = [
-        (int(match[1]), path)
-        for path in (folder / "checkpoints").glob("step-*")
-        if (match := re.fullmatch(r"step-(\d+)", path.name))
-    ]
-    return [path for _, path in sorted(found, reverse=True)]
-
-
-def _whole(checkpoint: Path) -> dict[str, Any] | None:
-    """The record of a checkpoint whose files are all as they were written, else None."""
-    try:
-        record: dict[str, Any] = json.loads((checkpoint / "state.json").read_text())
-        whole = all(_digest(checkpoint / n) == digest for n, digest in record["files"].items())
-    except (OSError, ValueError, KeyError):
-        return None
-    return record if whole else None
-
-
-def _discard(folder: Path) -> None:
-    """Remove a checkpoint such that one removed by half can never be taken for a whole one."""
-    aside = folder.with_name(f".{folder.name}.old")
-    if aside.exists():
-        shutil.rmtree(aside)
-    folder.rename(aside)
-    shutil.rmtree(aside)
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -86,6 +86,10 @@ class Study:
     outside."""
     evaluation_items: Callable[[Path, str], Items | None]
     """(folder of an evaluation, score) → its items; None where it has no such score."""
+    evaluated_on: Callable[[Any, str], tuple[str, str]]
+    """(recipe, metric) → data specification and split of the items that `run_items` gives of its
+    runs, as `predict_items` takes them. Raises UserError where fixed predictions cannot be scored
+    on the same."""
     beside: tuple[str, ...] = ()
     """Further scores in a result, which may stand beside a metric but are not judged."""
     group_unit: str | None = None

@@ -178,9 +178,11 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
         train=made.train,
         check=made.check,
         metrics={"top1": True, "loss": False},
-        run_items=made.run_items,
-        predict_items=made.predict_items,
-        evaluation_items=made.run_items,
+        # Looked up at each call, so that a test may put another function in their place.
+        run_items=lambda folder, metric: made.run_items(folder, metric),
+        predict_items=lambda *asked: made.predict_items(*asked),
+        evaluation_items=lambda folder, score: made.run_items(folder, score),
+        evaluated_on=lambda recipe, metric: (recipe.data, "test"),
         beside=("dim",),
     )
     monkeypatch.setattr("triptych.study.get", lambda name: study)

@@ -61,7 +61,9 @@ def test_one_arm_is_no_comparison(fake: Any) -> None:
     refused(fake.comparison(arms={"a": fake.recipe()}), "at least two arms")
 
 
-@pytest.mark.parametrize("name", ["", "../b", "a/b", ".hidden", "with space", "b\n", "-b"])
+@pytest.mark.parametrize(
+    "name", ["", "../b", "a/b", ".hidden", "with space", "b\n", "-b", "verdict.json", "Fixed.JSON"]
+)
 def test_an_arms_name_is_a_folders_name(fake: Any, name: str) -> None:
     arms = {"a": fake.recipe(), name: fake.recipe("b")}
     with pytest.raises(UserError, match="an arm's name is a folder's name"):
@@ -101,9 +103,27 @@ def test_pairs_name_two_arms(fake: Any) -> None:
     refused(fake.comparison(pairs=(("b", "b"),)), "the arm b cannot be compared with itself")
 
 
-def test_recipes_and_predictions_do_not_mix(fake: Any) -> None:
-    arms = {"a": fake.recipe(), "b": Predictions("b.csv")}
-    refused(fake.comparison(arms=arms), "recipes and fixed predictions cannot be arms of one")
+def test_predictions_may_join_recipes_and_are_no_part_of_the_plan(fake: Any) -> None:
+    plain = fake.comparison(0.1, 0.2)
+    for order in ("abz", "azb"):
+        arms = {name: plain.arms.get(name, Predictions("z.csv")) for name in order}
+        mixed = replace(plain, arms=arms)
+        check(mixed, METRICS)
+        assert mixed.record() == plain.record()
+        assert mixed.judged() == (("b", "a"),)
+        assert (mixed.fixed, mixed.study, list(mixed.joined())) == (False, "fake", ["z"])
+    check(replace(mixed, pairs=(("a", "b"),)), METRICS)
+
+
+def test_no_verdict_may_depend_on_predictions_among_recipes(fake: Any) -> None:
+    a, b, z = fake.recipe("a"), fake.recipe("b", quality=0.6), Predictions("z.csv")
+    refused(fake.comparison(arms={"z": z, "a": a, "b": b}), "the first arm is the baseline: .* z,")
+    refused(fake.comparison(arms={"a": a, "z": z}), "join a comparison of at least two recipes")
+    mixed = fake.comparison(arms={"a": a, "b": b, "z": z})
+    for pair in (("z", "a"), ("b", "z")):
+        refused(replace(mixed, pairs=(pair,)), "z is fixed predictions.*pairs of recipes only")
+    refused(replace(mixed, data="cifar100:DIR"), r"leave out data \(cifar100:DIR\)")
+    refused(replace(mixed, seeds=()), "at least one seed")
 
 
 def test_predictions_need_data(fake: Any) -> None:

@@ -211,5 +211,24 @@ def test_predictions_that_are_not_there(
     refused(capsys, line, "--data")
     data = ("--data", f"folder:{pictures}")
     refused(capsys, (*line, *data), f"cannot read {tmp_path}/a.csv")
-    refused(capsys, (*line, *data, "--seeds", "3"), "fixed arms: no recipes")
+    refused(capsys, (*line, *data, "--seeds", "3"), "--predictions alone are fixed arms: no")
     refused(capsys, (*line, *data, "--split", "dev"), "no split 'dev'")
+
+
+def test_predictions_that_cannot_join(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pictures: Path
+) -> None:
+    line = ("compare", *ASKED, "--out", str(tmp_path / "c"), "--set", f"data=folder:{pictures}")
+    lost = ("--predictions", f"{tmp_path}/a.csv")
+    refused(capsys, (*line, *lost, "--data", "cifar100"), "--data and --split are for fixed arms")
+    assert not (tmp_path / "c").exists()
+    # What will not do is known before anything is trained.
+    refused(capsys, (*line, *lost), f"cannot read {tmp_path}/a.csv")
+    drawn = (*line, *lost, "--set", "test_images=2", "--out", str(tmp_path / "d"))
+    refused(capsys, drawn, "draws its own (test_images)")
+    assert not list(tmp_path.rglob("seed-*"))
+    assert not (tmp_path / "c" / "fixed.json").exists()
+    # The name on the way to a verdict is a folder's, whatever the file is called.
+    (tmp_path / "comparison.json").mkdir()
+    hostile = ("--predictions", f"{tmp_path}/../../verdict.json")
+    refused(capsys, (*line, *hostile), "verdict.json' will not do")

@@ -112,9 +112,12 @@ def test_two_processes_share_the_work(fake: Any, tmp_path: Path) -> None:
         worker.start()
     for worker in workers:
         worker.join()
-    # One that finds cells in another's hands stops, which as a process of its own is an error.
+    # One that found a cell in another's hands stops, which as a process of its own is an error; on
+    # a busy machine that may have happened to all. No cell is left out, and none was made twice.
     assert all(worker.exitcode in (0, 1) for worker in workers)
-    assert any(worker.exitcode == 0 for worker in workers)
+    fake.calls.clear()
+    compare(asked, tmp_path / "c")
+    assert fake.calls == []
     assert whole(tmp_path / "c") == whole(tmp_path / "alone")
 
 

@@ -189,11 +189,38 @@ def test_fixed_predictions(tmp_path: Path) -> None:
     check(made, {"top1": True})
 
 
+@pytest.mark.parametrize("kind", ["file", "recipes"])
+def test_predictions_join_recipes(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(FILE)
+    what = (str(file),) if kind == "file" else ("classify/tiny", "classify/tiny:model=vit-tiny")
+    plain = asked(*what, seeds=4, settings=("epochs=2",), varies=("model",))
+    size = (480, 640)
+    made = asked(
+        *what,
+        predictions=("net-r101", "../x/y z.csv", "-rf"),
+        seeds=4,
+        settings=("epochs=2",),
+        varies=("model",),
+        size=size,
+    )
+    assert made.record() == plain.record()
+    assert list(made.arms)[: len(plain.arms)] == list(plain.arms)
+    assert made.joined() == {
+        "net-r101": Predictions("net-r101", size=size),
+        "x-y-z.csv": Predictions("../x/y z.csv", size=size),
+        "rf": Predictions("-rf", size=size),
+    }
+    check(made, {"top1": True})
+
+
 def test_a_named_comparison_of_predictions(tmp_path: Path) -> None:
     file = tmp_path / "fixed.py"
     file.write_text(FIXED)
     assert asked(str(file)).data == "cifar100"
     assert asked(str(file), data="cifar100:DIR").data == "cifar100:DIR"
+    with pytest.raises(UserError, match="its arms are fixed predictions already"):
+        asked(str(file), predictions=("three.csv",))
     for options in ({"seeds": 3}, {"until_decided": 5}, {"settings": ("lr=1",)}):
         with pytest.raises(UserError, match="its arms are fixed predictions"):
             asked(str(file), **options)  # type: ignore[arg-type]
@@ -220,7 +247,20 @@ def test_a_named_comparison_of_predictions(tmp_path: Path) -> None:
         ),
         ((), {"predictions": ("a.csv", "b.csv")}, "--data"),
         ((), {"predictions": ("a.csv", "a.csv"), "data": "cifar100"}, "named twice"),
-        ((), {"predictions": ("a.csv",), "seeds": 3}, "fixed arms: no recipes"),
+        ((), {"predictions": ("a.csv",), "seeds": 3}, "alone are fixed arms: no --varies"),
+        (("classify/tiny",), {"predictions": ("a.csv",), "split": "val"}, "--set data="),
+        (("nowhere",), {"predictions": ("a.csv",)}, "no comparison 'nowhere'"),
+        (("a", "b"), {"predictions": ("a.csv",)}, "'a' is no recipe"),
+        (
+            ("classify/tiny", "classify/tiny:lr=1"),
+            {"predictions": ("tiny",)},
+            "--predictions tiny: the comparison has an arm tiny already",
+        ),
+        (
+            ("classify/tiny", "classify/tiny:lr=1"),
+            {"predictions": ("x/y.csv", "x y.csv")},
+            "the arm x-y.csv is named twice",
+        ),
     ],
 )
 def test_impossible_requests(
@@ -238,3 +278,4 @@ def test_a_folders_name_for_what_is_compared() -> None:
         "classify-tiny-classify-tiny-lr-1e-3"
     )
     assert name([], ["street", "dabnet"]) == "street-dabnet"
+    assert name(["flaw-ladder"], ["dabnet"]) == "flaw-ladder"  # they join it

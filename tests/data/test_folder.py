@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from triptych.data.classes import CITYSCAPES
+from triptych.data.class_record import write_classes
+from triptych.data.classes import CAMVID, CITYSCAPES, ClassSet
 from triptych.data.folder import LabelFolder, read_classes
 from triptych.errors import UserError
 
@@ -122,3 +123,74 @@ def test_two_pictures_of_one_frame(tmp_path: Path) -> None:
     put(tmp_path / "images" / "a.png", [[(9, 9, 9)]])
     with pytest.raises(UserError, match="two files for one frame"):
         LabelFolder(tmp_path).open("all")
+
+
+class TestClassesJson:
+    """What `predict --save-labels` writes beside label images says what their ids mean."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        for split in ("train", "val"):
+            frame(tmp_path / "images" / split, tmp_path / "labels" / split, "a", [[3, 10, 255]])
+        return tmp_path
+
+    @pytest.mark.parametrize("places", [["."], ["labels"], ["labels/train", "labels/val"]])
+    def test_its_classes_are_the_datas(self, root: Path, places: list[str]) -> None:
+        for place in places:
+            write_classes(root / place, CAMVID)
+        data = LabelFolder(root).open("train")
+        assert data.classes == CAMVID
+        assert data.load(0)[1].tolist() == [[3, 10, 255]]
+        assert data.code.names == {}
+
+    def test_ids_beyond_its_classes_are_refused(self, root: Path) -> None:
+        # 11 to 18 would be classes of Cityscapes.
+        frame(root / "images" / "val", root / "labels" / "val", "b", [[11]])
+        write_classes(root, CAMVID)
+        with pytest.raises(UserError, match=r"b\.png: id 11 is not a class"):
+            LabelFolder(root).open("val").load(1)
+
+    def test_without_splits_and_inside_out(self, tmp_path: Path) -> None:
+        frame(tmp_path / "images", tmp_path / "labels", "a", [[10]])
+        write_classes(tmp_path / "labels", CAMVID)
+        assert LabelFolder(tmp_path).open("all").classes == CAMVID
+        other = tmp_path / "other"
+        frame(other / "train" / "images", other / "train" / "labels", "a", [[10]])
+        write_classes(other / "train" / "labels", CAMVID)
+        assert LabelFolder(other).open("train").classes == CAMVID
+
+    def test_two_that_differ(self, root: Path) -> None:
+        write_classes(root / "labels" / "train", CAMVID)
+        write_classes(root / "labels" / "val", CITYSCAPES)
+        with pytest.raises(
+            UserError, match=r"val/classes\.json: names other classes \(city.*camvid"
+        ):
+            LabelFolder(root)
+
+    def test_one_split_without_it(self, root: Path) -> None:
+        write_classes(root / "labels" / "train", CAMVID)
+        with pytest.raises(
+            UserError, match=r"labels/val: has no classes\.json, but .*labels/train"
+        ):
+            LabelFolder(root)
+
+    def test_beside_the_same_classes_in_toml(self, root: Path) -> None:
+        listed = [f'[[class]]\nid = {k}\nname = "{name}"' for k, name in enumerate(CAMVID.names)]
+        (root / "classes.toml").write_text("\n".join(listed))
+        write_classes(root / "labels" / "train", CAMVID)
+        assert LabelFolder(root).classes.names == CAMVID.names
+
+    @pytest.mark.parametrize("ids", [[(0, "road"), (1, "sky")], [(1, "sky"), (2, "road")]])
+    def test_beside_other_classes_in_toml(self, root: Path, ids: list[tuple[int, str]]) -> None:
+        # The same names for other ids are other classes too.
+        record = ClassSet("two", ("sky", "road"), ((1, 1, 1), (2, 2, 2)))
+        listed = [f'[[class]]\nid = {number}\nname = "{name}"' for number, name in ids]
+        (root / "classes.toml").write_text("\n".join(listed))
+        write_classes(root / "labels", record)
+        with pytest.raises(UserError, match=r"classes\.json: its classes .*not those of .*toml"):
+            LabelFolder(root)
+
+    def test_a_broken_one(self, root: Path) -> None:
+        (root / "classes.json").write_text("{}")
+        with pytest.raises(UserError, match=r"classes\.json is not a record of classes"):
+            LabelFolder(root)

@@ -16,6 +16,7 @@ from triptych.errors import UserError
         ("camvod:/data", r"did you mean camvid\?"),
         ("/data/CamVid", "unknown kind of data"),
         ("", "unknown kind of data"),
+        ("labeled:a,b", r"did you mean labelled\?.*labelled:PICTURES,LABELS, streets\)"),
         ("camvid", "camvid needs its folder, as in camvid:DIR"),
         ("folder:", "folder needs its folder"),
         ("camvid:/no/such/place", "/no/such/place: no such folder"),

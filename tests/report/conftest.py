@@ -252,6 +252,63 @@ def beside_fixed(fixed: Record) -> Record:
 
 
 @pytest.fixture
+def joined(beside: Record, fixed: Record) -> Record:
+    """Recipes, of which the first two are complete, and one set of predictions on three drives."""
+    drives = ("0001TP", "0016E5", "Seq05VD")
+    side = {key: value for key, value in fixed["arms"]["a"].items() if key != "evaluation"}
+    recipes = {name: copy.deepcopy(side) for name in ("conv", "vit")}
+    net = copy.deepcopy(fixed["arms"]["b"])
+    net |= {"source": "/home/ann lee/weights/net", "weights": None, "size": [480, 640]}
+    pairs = []
+    for index, name in enumerate(recipes):
+        found = copy.deepcopy(fixed["pairs"][0]) | {"arm": "net", "baseline": name}
+        found["pooled_difference"] = 0.05
+        found["difference"] += index
+        found["beside"] = [
+            described(
+                *("BF", 0.62, 0.6),
+                difference=0.04,
+                pooled_difference=0.02,
+                by_group=dict(zip(drives, (0.1, 0.05, -0.03), strict=True)),
+                reason="new drives cannot be judged from 3",
+            ),
+            *(
+                described(name, None, 0.6, pooled_difference=None, reason="missing: no items of it")
+                for name in ("mIoU@0-60", "loss")
+            ),
+        ]
+        pairs.append(found)
+    beside["fixed"] = {
+        "judged": "for these weights on this data",
+        "note": "no part of the plan; their weights were trained elsewhere",
+        "data": "camvid trainval",
+        "seeds": [0, 1, 2],
+        "reason": None,
+        "arms": {"net": net},
+        "recipes": recipes,
+        "pairs": pairs,
+        "audit": [
+            {"about": "fixed predictions", "finding": "unknown", "text": "net: not on record"}
+        ],
+    }
+    return beside
+
+
+@pytest.fixture
+def joined_early(joined: Record) -> Record:
+    """The same before the recipes are complete, with one arm that is not scored."""
+    unscored = {"score": None, "items": 0, "by_group": None, "evaluation": {}}
+    joined["fixed"] |= {
+        "seeds": [],
+        "reason": "the recipes are not complete: conv 3, vit 2 of 3 seeds",
+        "arms": joined["fixed"]["arms"] | {"other": {"source": "other"} | unscored},
+        "recipes": {},
+        "pairs": [],
+    }
+    return joined
+
+
+@pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[[Record], Path]:
     """Writes the comparison folder of a verdict: cells of 4 epochs, `vit`'s seed 2 of 2."""
 

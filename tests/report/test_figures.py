@@ -21,6 +21,7 @@ from matplotlib.text import Text
 from triptych.report.beside_forest import beside_figure
 from triptych.report.figures import curves, draw_curves, save_png, save_svg, verdict_figure
 from triptych.report.history import Point
+from triptych.report.joined import fixed_part
 
 Record = dict[str, Any]
 
@@ -221,14 +222,14 @@ def test_equal_input_gives_equal_files(
 
 
 def test_neither_pyplot_nor_torch_is_imported(
-    verdict: Record, make_folder: Callable[[Record], Path], tmp_path: Path
+    joined: Record, make_folder: Callable[[Record], Path], tmp_path: Path
 ) -> None:
-    (tmp_path / "verdict.py").write_text(f"VERDICT = {verdict!r}\n")
+    (tmp_path / "verdict.py").write_text(f"VERDICT = {joined!r}\n")
     code = (
         "import sys; from pathlib import Path; from verdict import VERDICT\n"
         "from triptych.report import figures, record\n"
         "assert 'matplotlib' not in sys.modules\n"
-        f"record.write_record(Path({str(make_folder(verdict))!r}), VERDICT, Path('out'))\n"
+        f"record.write_record(Path({str(make_folder(joined))!r}), VERDICT, Path('out'))\n"
         "assert not {'matplotlib.pyplot', 'torch'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
@@ -281,3 +282,29 @@ def test_scores_beside_without_a_single_difference(beside: Record) -> None:
 @pytest.mark.parametrize("name", ["verdict", "extended", "fixed"])
 def test_no_scores_beside_no_figure(name: str, request: pytest.FixtureRequest) -> None:
     assert beside_figure(request.getfixturevalue(name)) is None
+
+
+@pytest.mark.parametrize("arm", ["net", LONG])
+def test_fixed_predictions_among_recipes(joined: Record, arm: str, tmp_path: Path) -> None:
+    joined["fixed"]["arms"] = {arm: joined["fixed"]["arms"]["net"]}
+    for pair in joined["fixed"]["pairs"]:
+        pair["arm"] = arm
+    part = fixed_part(joined)
+    assert part is not None
+    figure, further = verdict_figure(part), beside_figure(part)
+    assert further is not None
+    for each in (figure, further):
+        assert_texts_fit(each)
+    save_svg(figure, tmp_path / "x.svg")
+    texts = texts_of(tmp_path / "x.svg")
+    for text in (arm, "against conv", "against vit", "+1.0333", "0001TP: +0.1000"):
+        assert text in texts
+    for word in ("better", "worse", "equivalent", "undecided"):
+        assert word not in texts.replace("higher is better", "")
+
+
+def test_a_pair_without_any_difference_is_drawn(joined: Record) -> None:
+    joined["fixed"]["pairs"][0] |= {"difference": None, "by_group": None, "interval": None}
+    part = fixed_part(joined)
+    assert part is not None
+    assert_texts_fit(verdict_figure(part))

@@ -20,6 +20,7 @@ Record = dict[str, Any]
 Make = Callable[..., Path]
 
 BESIDE = {"beside.csv", "beside.svg"}
+FIXED = {"fixed_arms.csv", "fixed_pairs.csv", "fixed_beside.csv", "fixed.svg", "fixed_beside.svg"}
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -32,7 +33,7 @@ def test_the_record_is_complete_and_small(
     out = tmp_path / "results" / "x"
     write_record(make_folder(verdict), verdict, out)
     found = files(out)
-    assert set(found) == OURS - BESIDE
+    assert set(found) == OURS - FIXED - BESIDE
     assert sum(map(len, found.values())) < 100_000
     assert [path.name for path in out.parent.iterdir()] == ["x"]
     page = found["README.md"].decode()
@@ -96,7 +97,7 @@ def test_nothing_tells_of_machine_or_person(
 def test_fixed_predictions(fixed: Record, make_folder: Make, tmp_path: Path) -> None:
     write_record(make_folder(fixed), fixed, tmp_path / "x")
     found = files(tmp_path / "x")
-    assert set(found) == OURS - BESIDE - {"curves.csv", "curves.svg"}
+    assert set(found) == OURS - FIXED - BESIDE - {"curves.csv", "curves.svg"}
     page = found["README.md"].decode()
     assert "curves.svg" not in page
     assert "for these weights on this data" in page
@@ -149,7 +150,7 @@ def test_what_is_not_this_comparisons_record_is_left_alone(
     empty = tmp_path / "empty"
     empty.mkdir()
     write_record(folder, verdict, empty)
-    assert set(files(empty)) == OURS - BESIDE
+    assert set(files(empty)) == OURS - FIXED - BESIDE
 
 
 def test_a_record_that_cannot_be_written_leaves_the_old_one(
@@ -173,7 +174,7 @@ def test_the_record_holds_table_figure_and_words(
     beside: Record, make_folder: Make, tmp_path: Path
 ) -> None:
     write_record(make_folder(beside), beside, tmp_path / "x")
-    assert set(files(tmp_path / "x")) == OURS
+    assert set(files(tmp_path / "x")) == OURS - FIXED
     table = beside_table(beside)
     assert table is not None
     assert (tmp_path / "x/beside.csv").read_text() == table.to_csv()
@@ -188,3 +189,56 @@ def test_the_record_holds_table_figure_and_words(
     written = json.loads((tmp_path / "x/verdict.json").read_text())
     assert written["pairs"] == beside["pairs"]
     assert written["beside"] == beside["beside"]
+
+
+def test_fixed_predictions_among_recipes_have_a_part_of_their_own(
+    joined: Record, make_folder: Make, tmp_path: Path
+) -> None:
+    plain = {key: value for key, value in joined.items() if key != "fixed"}
+    folder = make_folder(plain)
+    write_record(folder, plain, tmp_path / "plain")
+    write_record(folder, joined, tmp_path / "x")
+    found, without = files(tmp_path / "x"), files(tmp_path / "plain")
+    assert set(found) == OURS
+    # What is said of the recipes is the same, file by file and line by line.
+    assert set(without) == OURS - FIXED
+    changed = {name for name in without if without[name] != found[name]}
+    assert changed == {"README.md", "verdict.json"}
+    page = found["README.md"].decode()
+    lines = without["README.md"].decode().splitlines()
+    assert [line for line in lines if line not in page.splitlines()] == []
+    part = page.partition("## Fixed predictions\n")[2].partition("\n## ")[0]
+    for text in (
+        "On camvid trainval, for these weights on this data: no part of the plan;",
+        "- **net** against **conv**: +0.0333; ahead in 2 of 3 drives",
+        "- **net** against **vit**: +1.0333; ",
+        "(fixed.svg)",
+        "(fixed_beside.svg)",
+        "| conv | recipe, mean over seeds 0, 1, 2 | 0.5000 | 101 | 0.5000 | 0.4000 | 0.6000 |",
+        "| net | fixed predictions | 0.5500 | 101 |",
+        "| net against conv | BF, fraction | 0.6200 | 0.6000 |",
+    ):
+        assert text in part
+    for text in (
+        "What is said of net holds for these weights on this data",
+        "| fixed predictions | unknown | net: not on record |",
+        "net: openvino float32, frames at 640x480",
+    ):
+        assert text in page
+    # Where the weights lie is nobody's business.
+    assert json.loads(found["verdict.json"])["fixed"]["arms"]["net"]["source"] == "net"
+    for link in re.findall(r"\]\(([^)]*)\)", page):
+        assert link in found
+
+
+def test_before_the_recipes_are_complete_the_record_says_so(
+    joined_early: Record, make_folder: Make, tmp_path: Path
+) -> None:
+    write_record(make_folder(joined_early), joined_early, tmp_path / "x")
+    assert set(files(tmp_path / "x")) == OURS - FIXED | {"fixed_arms.csv"}
+    page = (tmp_path / "x/README.md").read_text()
+    assert "Not compared with the recipes: the recipes are not complete: conv 3, vit 2" in page
+    assert "| other | fixed predictions | – | 0 | – | – | – |" in page
+    assert "fixed.svg" not in page
+    # The record grows when they are compared, and is still the same comparison's.
+    write_record(tmp_path / "ann-secret", joined_early, tmp_path / "x")

@@ -11,6 +11,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from triptych.report.beside_table import beside_table
+from triptych.report.joined import fixed_part
 from triptych.report.tables import (
     Table,
     arms_of,
@@ -270,3 +271,41 @@ def test_markdown_of_scores_beside(name: str, request: pytest.FixtureRequest) ->
 @pytest.mark.parametrize("name", ["verdict", "extended", "fixed"])
 def test_no_scores_beside_no_table(name: str, request: pytest.FixtureRequest) -> None:
     assert beside_table(request.getfixturevalue(name)) is None
+
+
+def test_fixed_predictions_among_recipes(joined: Record) -> None:
+    part = fixed_part(joined)
+    assert part is not None
+    arms, pairs, further = arms_table(part), pairs_table(part), beside_table(part)
+    assert further is not None
+    assert arms_of(part) == ["conv", "net", "vit"]
+    assert arms.rows[1][:4] == ("net", "fixed predictions", "0.5500", "101")
+    assert read_csv(arms)[2]["what"] == "recipe, mean over seeds 0, 1, 2"
+    assert [row[:3] for row in pairs.rows] == [
+        ("net against conv", "+0.0333", "+0.1000"),
+        ("net against vit", "+1.0333", "+0.1000"),
+    ]
+    assert len(further.rows) == 6
+    for table in (arms, pairs, further):
+        assert read_markdown(table.to_markdown()) == [list(table.header), *map(list, table.rows)]
+        assert len(read_csv(table)) == len(table.rows)
+
+
+def test_they_stand_in_no_table_of_the_recipes(joined: Record) -> None:
+    plain = {key: value for key, value in joined.items() if key != "fixed"}
+    for table in (arms_table, pairs_table, beside_table):
+        assert table(joined) == table(plain)
+    assert audit_table(joined).rows[:-1] == audit_table(plain).rows
+    assert audit_table(joined).rows[-1][1] == "unknown"
+    assert fixed_part(plain) is None
+
+
+def test_fixed_predictions_before_the_recipes_are_complete(joined_early: Record) -> None:
+    part = fixed_part(joined_early)
+    assert part is not None
+    assert [row[:4] for row in arms_table(part).rows] == [
+        ("net", "fixed predictions", "0.5500", "101"),
+        ("other", "fixed predictions", "–", "0"),
+    ]
+    assert pairs_table(part).rows == ()
+    assert beside_table(part) is None

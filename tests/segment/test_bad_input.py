@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from triptych import cli
+from triptych.data.open_data import open_data
+from triptych.errors import UserError
 from triptych.run import newest_checkpoint
+from triptych.segment.inverse.recipe import inverse
+from triptych.segment.inverse.train import train as train_inverse
 from triptych.segment.models import create
 
 Write = Callable[[Path, Mapping[str, Mapping[str, int]]], Path]
@@ -45,6 +50,12 @@ def refused(capsys: pytest.CaptureFixture[str], line: str, *words: str) -> str:
     return error
 
 
+def refused_before_a_folder(capsys: pytest.CaptureFixture[str], line: str, *words: str) -> None:
+    """The same of a training; its --out is free for what is mended."""
+    refused(capsys, line, *words)
+    assert not Path(line.rpartition(" ")[2]).exists()
+
+
 def training(data: Path, out: Path, *settings: str) -> str:
     more = " ".join(f"--set {setting}" for setting in settings)
     return f"train segment/tiny --set data=camvid:{data} {QUICK} {more} --out {out}"
@@ -64,14 +75,16 @@ class TestLabels:
         labels[0, 0] = 57
         Image.fromarray(labels).save(file)
         line = training(data, tmp_path / "out", *more)
-        refused(capsys, line, f"{file.name}: id 57 is not a class of this data set")
+        refused_before_a_folder(capsys, line, f"{file.name}: id 57 is not a class of this data set")
 
     def test_unknown_ids_in_what_is_scored(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         file = first(data / "valannot")
         Image.fromarray(np.full((48, 64), 13, np.uint8)).save(file)
-        refused(capsys, training(data, tmp_path / "out"), f"{file.name}: id 13 is not a class")
+        refused_before_a_folder(
+            capsys, training(data, tmp_path / "out"), f"{file.name}: id 13 is not a class"
+        )
 
     @pytest.mark.parametrize("split", ["train", "val"])
     def test_of_another_size_than_their_picture(
@@ -80,7 +93,7 @@ class TestLabels:
         file = first(data / f"{split}annot")
         Image.fromarray(np.zeros((24, 32), np.uint8)).save(file)
         line = training(data, tmp_path / "out")
-        refused(capsys, line, f"{file.name}: 32x24, but .*{file.name} is 64x48")
+        refused_before_a_folder(capsys, line, f"{file.name}: 32x24, but .*{file.name} is 64x48")
 
     def test_in_colours(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -88,7 +101,9 @@ class TestLabels:
         file = first(data / "trainannot")
         Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(file)
         line = training(data, tmp_path / "out")
-        refused(capsys, line, f"{file.name}: colour-coded", "single-channel class ids")
+        refused_before_a_folder(
+            capsys, line, f"{file.name}: colour-coded", "single-channel class ids"
+        )
 
     def test_void_all_over_with_class_weights(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -96,8 +111,9 @@ class TestLabels:
         for file in (data / "trainannot").iterdir():
             Image.fromarray(np.full((48, 64), 11, np.uint8)).save(file)
         line = training(data, tmp_path / "out", "class_weights=median")
-        refused(capsys, line, "every training label is void", "--set class_weights=none")
-        assert not (tmp_path / "out").exists()
+        refused_before_a_folder(
+            capsys, line, "every training label is void", "--set class_weights=none"
+        )
 
 
 class TestFrames:
@@ -106,13 +122,15 @@ class TestFrames:
     ) -> None:
         file = first(data / "train")
         file.write_bytes(file.read_bytes()[:200])
-        refused(capsys, training(data, tmp_path / "out"), f"{file.name}: cannot be read")
+        refused_before_a_folder(
+            capsys, training(data, tmp_path / "out"), f"{file.name}: cannot be read"
+        )
 
     def test_without_a_label(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         first(data / "trainannot").unlink()
-        refused(capsys, training(data, tmp_path / "out"), "has no partner")
+        refused_before_a_folder(capsys, training(data, tmp_path / "out"), "has no partner")
 
     def test_of_different_sizes_without_a_crop(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -121,9 +139,9 @@ class TestFrames:
             file = first(data / place)
             Image.open(file).resize((80, 48), Image.Resampling.NEAREST).save(file)
         line = training(data, tmp_path / "out")
-        refused(capsys, line, "different sizes; crop them: --set crop=H,W")
+        refused_before_a_folder(capsys, line, "different sizes; crop them: --set crop=H,W")
         # What the line says helps.
-        mended = training(data, tmp_path / "mended", "crop=32,48", "epochs=1")
+        mended = training(data, tmp_path / "out", "crop=32,48", "epochs=1")
         assert cli.main(mended.split()) == 0
 
 
@@ -143,6 +161,26 @@ class TestSplits:
     ) -> None:
         line = training(data, tmp_path / "out", "train_split=drive:C")
         refused(capsys, line, "no split 'drive:C'", "there are: train, val")
+
+    def test_of_an_inverse_network_that_are_empty(
+        self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Empty:
+            name, split, keys, groups = "made", "val", (), ()
+
+            def __len__(self) -> int:
+                return 0
+
+        def opened(spec: str, split: str) -> object:
+            return Empty() if spec == "other" else open_data(spec, split)
+
+        monkeypatch.setattr("triptych.segment.inverse.train.open_data", opened)
+        asked = replace(inverse(), data="streets:scenes=1,frames=1")
+        with pytest.raises(UserError, match="other: the split val has no frames"):
+            train_inverse(replace(asked, val_data="other"), 0, tmp_path / "out")
+        with pytest.raises(UserError, match="other: the split train has no frames"):
+            train_inverse(replace(asked, data="other"), 0, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
 
     def test_of_other_classes(
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -192,7 +230,77 @@ class TestRecipes:
         self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         line = training(data, tmp_path / "out", "model=psp-lite0", "batch_size=1")
-        refused(capsys, line, "--set batch_size=2 or more")
+        refused_before_a_folder(capsys, line, "psp-lite0 cannot", "--set batch_size=2 or more")
+
+    def test_batch_norm_on_single_values(
+        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        line = training(data, tmp_path / "out", "model=street", "batch_size=1", "crop=32,32")
+        refused_before_a_folder(
+            capsys, line, "street cannot train on .* one picture of 32x32", "--set batch_size=2"
+        )
+
+    def test_pyramid_pooling_on_a_split_of_one_frame(
+        self, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        line = training(data, tmp_path / "out", "model=psp-lite0", "train_split=drive:B")
+        error = refused(capsys, line, "drive:B has one frame, and psp-lite0", "needs more frames")
+        assert "batch_size" not in error
+
+
+class TestInverseNetworks:
+    SMALL = (
+        "--set val_data=none --set epochs=1 --set batch_size=4 --set pairs=8 --set val_pairs=4 "
+        "--set warmup=0 --device cpu"
+    )
+
+    @pytest.fixture
+    def streets(self, tmp_path: Path) -> Path:
+        """Streets as a label folder: a training needs enough boundary between its classes."""
+        for split in ("train", "val"):
+            frames = open_data("streets:scenes=2,frames=1,size=160x128", split)
+            for index in range(len(frames)):
+                for place, pixels in zip(("images", "labels"), frames.load(index), strict=True):
+                    (tmp_path / "data" / place / split).mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(pixels).save(tmp_path / "data" / place / split / f"{index}.png")
+        return tmp_path / "data"
+
+    def training(self, streets: Path, out: Path) -> str:
+        return f"train segment/inverse --set data=folder:{streets} {self.SMALL} --out {out}"
+
+    @pytest.mark.parametrize("split", ["train", "val"])
+    def test_labels_that_are_wrong(
+        self, streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str
+    ) -> None:
+        file = streets / "labels" / split / "1.png"
+        sound = file.read_bytes()
+        line = self.training(streets, tmp_path / "out")
+        Image.fromarray(np.full((128, 160), 57, np.uint8)).save(file)
+        refused_before_a_folder(capsys, line, "1.png: id 57 is not a class")
+        Image.fromarray(np.zeros((24, 32), np.uint8)).save(file)
+        refused_before_a_folder(capsys, line, "1.png: 32x24, but")
+        file.write_bytes(sound)
+        assert cli.main(line.split()) == 0
+
+    def test_labels_without_boundaries(
+        self, streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for file in (streets / "labels" / "val").iterdir():
+            Image.fromarray(np.zeros((128, 160), np.uint8)).save(file)
+        line = self.training(streets, tmp_path / "out")
+        refused_before_a_folder(capsys, line, "folder val: no tile .* holds enough boundary")
+
+    def test_one_is_no_segmentation_model(
+        self, streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        out = tmp_path / "out"
+        assert cli.main(self.training(streets, out).split()) == 0
+        line = f"evaluate --model {out} --data folder:{streets} --device cpu"
+        refused(capsys, line, "out is a run of segment/inverse: an inverse network, .*not a segm")
+        # A run that ended needs no boundaries.
+        monkeypatch.setattr("triptych.segment.inverse.train.Boundaries", None)
+        assert cli.main(self.training(streets, out).split()) == 0
 
 
 class TestWeights:

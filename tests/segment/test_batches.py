@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -189,10 +190,31 @@ class Mixed(Made):
         return (image, label) if index % 2 else (image[:-3], label[:-3])
 
 
-def test_frames_of_different_sizes_need_a_crop() -> None:
-    with pytest.raises(UserError, match=r"the frames of made have different sizes.*--set crop"):
-        list(epoch_batches(Mixed(6), replace(RECIPE, crop=None), 0, 0))
+def test_frames_of_different_sizes_are_cropped_or_come_alone() -> None:
     assert len(list(epoch_batches(Mixed(6), RECIPE, 0, 0))) == 2
+    alone = replace(PLAIN, crop=None, batch_size=1)
+    sizes = {batch.images.shape[2] for batch in epoch_batches(Mixed(6), alone, 0, 0)}
+    assert sizes == {32, 29}
+
+
+def test_a_batch_says_what_it_cost() -> None:
+    class Slow(Made):
+        """Takes 20 ms of processor time, or of waiting."""
+
+        busy = True
+
+        def load(self, index: int) -> tuple[Image, LabelMap]:
+            began = time.thread_time()
+            while self.busy and time.thread_time() - began < 0.02:
+                pass
+            if not self.busy:
+                time.sleep(0.05)
+            return super().load(index)
+
+    slow = Slow(6)
+    assert all(0.06 <= batch.seconds < 0.5 for batch in epoch_batches(slow, PLAIN, 0, 0))
+    slow.busy = False
+    assert all(0 < batch.seconds < 0.1 for batch in epoch_batches(slow, PLAIN, 0, 0))
 
 
 class TestProbe:

@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
-from triptych.audit import audit_run
+from triptych.audit import audit_comparison, audit_run
+from triptych.audit import testimony as read_testimony
 from triptych.data.open_data import open_data
 from triptych.errors import Stopped, UserError
 from triptych.run import Run, newest_checkpoint, read_json
@@ -161,13 +163,21 @@ def test_what_a_comparison_and_an_audit_read(out: Path) -> None:
     lines = {line.about: line for line in audit_run(out)}
     assert {line.finding for line in lines.values()} == {"fair"}
     assert lines["budget"].text == "44 samples in 22 updates"
-    assert "of 24 training images seen" in lines["images seen"].text
+    # 12 frames, of which each fold leaves out its own.
+    assert (
+        lines["images seen"].text
+        == "7 to 9 of 7 to 9 training images seen (100%) in each of 3 folds"
+    )
+    told = {drive: read_json(out / "folds" / drive / "audit.json") for drive in FRAMES}
+    assert read_json(out / "audit.json")["folds"] == told
+    assert read_json(out / "audit.json")["parameters"] == told["A"]["parameters"]
 
 
 def test_a_run_that_ended_is_not_begun_again(
     out: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.segment.train.train_epoch", None)
+    for name in ("train_epoch", "create", "check_frames", "start"):
+        monkeypatch.setattr(f"triptych.segment.train.{name}", None)
     assert start(recipe(data), out) == read_json(out / "result.json")
 
 
@@ -270,25 +280,138 @@ class TestRefused:
     def test_a_model_that_will_not_do(self, data: Path, tmp_path: Path) -> None:
         self.refused(recipe(data, model="tinny"), tmp_path, "did you mean tiny")
         self.refused(recipe(data, init="imagenet"), tmp_path, "--set init=random")
+        self.refused(recipe(data, trunk_lr=0.1), tmp_path, "without a trunk")
+
+    def test_a_label_that_is_wrong(self, data: Path, tmp_path: Path) -> None:
+        # Of the last fold, which is trained after hours.
+        again = Path(shutil.copytree(data, tmp_path / "CamVid"))
+        file = min((again / "valannot").glob("C_*"))
+        Image.fromarray(np.full((48, 64), 57, np.uint8)).save(file)
+        self.refused(recipe(again), tmp_path, f"{file.name}: id 57 is not a class")
+
+    def test_a_fold_with_too_little_to_train_on(self, tmp_path: Path, write_drives: Write) -> None:
+        data = write_drives(tmp_path / "two", {"train": {"A": 4}, "val": {"B": 1}})
+        asked = recipe(data, model="psp-lite0", batch_size=4)
+        self.refused(asked, tmp_path, r"not-drive:A has one frame, and psp-lite0 .*more frames")
+
+    def test_sizes_that_differ_within_a_fold(self, tmp_path: Path, write_drives: Write) -> None:
+        data = write_drives(tmp_path / "two", {"train": {"A": 2}, "val": {"B": 2}})
+        for file in [*(data / "val").iterdir(), *(data / "valannot").iterdir()]:
+            Image.open(file).resize((80, 48), Image.Resampling.NEAREST).save(file)
+        # Each fold has one size.
+        start(recipe(data, crop=None, epochs=1), tmp_path / "fine")
+        file = min((data / "train").iterdir())
+        for place in (file, data / "trainannot" / file.name):
+            Image.open(place).resize((80, 48), Image.Resampling.NEAREST).save(place)
+        self.refused(
+            recipe(data, crop=None), tmp_path, r"not-drive:B have different sizes.*--set crop"
+        )
+
+
+def test_folds_from_before_steps_were_timed_are_gone_on_from(
+    out: Path, data: Path, tmp_path: Path
+) -> None:
+    again = Path(shutil.copytree(out, tmp_path / "run"))
+    (again / "result.json").unlink()
+    times = {
+        "A": {"seconds": 8.0, "waiting_for_data": 0.25},
+        "B": {"seconds": 9.0, "steps": 4.0, "waiting_for_data": 0.5, "augmenting": 0.1},
+        "C": {"seconds": 9.0, "steps": 4.0, "waiting_for_data": 0.0, "augmenting": 0.3},
+    }
+    for drive, of_fold in times.items():
+        file = again / "folds" / drive / "result.json"
+        file.write_text(json.dumps(read_json(file) | {"times": of_fold}))
+    assert start(recipe(data), again)["times"] == {
+        "seconds": 26, "steps": 16, "waiting_for_data": 0.25, "augmenting": 0.2,
+    }  # fmt: skip
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    return {
+        "training_images": 10, "images_seen": 9, "images_seen_by_epoch": [5, 9],
+        "strangers_seen": 0, "samples": 20, "updates": 5, "copies_in_batches": 1,
+        "versions_of_copies": 1, "probed_copies": 8, "probed_versions": 6, "probes": 2,
+        "augmented": False, "input": [3, 32, 32, "float32"],
+        "settings": {"lr": {"first": 1.0, "min": 0.5, "max": 1.0, "last": 0.5}},
+        "parameters": 100, "parameters_never_changed": 0,
+        "entries_never_changed": [], "buffers_never_changed": [], **changes,
+    }  # fmt: skip
 
 
 def test_testimonies_are_summed_by_hand() -> None:
-    def told(**changes: Any) -> dict[str, Any]:
-        return {
-            "training_images": 10, "images_seen": 9, "images_seen_by_epoch": [5, 9],
-            "augmented": False, "input": [3, 32, 32, "float32"],
-            "settings": {"lr": {"first": 1.0, "min": 0.5, "max": 1.0, "last": 0.5}},
-            "entries_never_changed": ["a", "b"], "buffers_never_changed": [], **changes,
-        }  # fmt: skip
-
+    one = told(entries_never_changed=["a", "b"], parameters_never_changed=7)
     two = told(
-        training_images=3, images_seen=1, images_seen_by_epoch=[1, 1, 1], augmented=True,
-        settings={"lr": {"first": 2.0, "min": 0.1, "max": 2.0, "last": 0.1}},
-        entries_never_changed=["b", "c"], buffers_never_changed=["d"],
+        training_images=3, images_seen=1, images_seen_by_epoch=[1, 1, 1], strangers_seen=2,
+        samples=6, updates=3, probed_copies=4, probed_versions=4, augmented=True,
+        settings={
+            "lr": {"first": 2.0, "min": 0.1, "max": 2.0, "last": 0.1},
+            "later": {"first": 4.0, "min": 3.0, "max": 5.0, "last": 4.5},
+        },
+        entries_never_changed=["b", "c"], parameters_never_changed=9, buffers_never_changed=["d"],
     )  # fmt: skip
-    assert sum_of_testimonies([told(), two]) == {
-        "training_images": 13, "images_seen": 10, "images_seen_by_epoch": [6, 10],
+    assert sum_of_testimonies({"A": one, "B": two}) == {
+        "strangers_seen": 2, "samples": 26, "updates": 8, "copies_in_batches": 2,
+        "versions_of_copies": 2, "probed_copies": 12, "probed_versions": 10, "probes": 4,
         "augmented": True, "input": [3, 32, 32, "float32"],
-        "settings": {"lr": {"first": 1.0, "min": 0.1, "max": 2.0, "last": 0.1}},
-        "entries_never_changed": ["b"], "buffers_never_changed": [],
+        "settings": {
+            "lr": {"first": 1.0, "min": 0.1, "max": 2.0, "last": 0.1},
+            "later": {"first": 4.0, "min": 3.0, "max": 5.0, "last": 4.5},
+        },
+        # The same 100 parameters in both; of images there is no sum, for the folds share them.
+        "parameters": 100, "parameters_never_changed": 9,
+        "entries_never_changed": ["a", "b", "c"], "buffers_never_changed": ["d"],
+        "folds": {"A": one, "B": two},
     }  # fmt: skip
+
+
+class TestAudit:
+    """A flaw in one fold shows, and nothing is counted once for each fold."""
+
+    def line(self, about: str, *folds: dict[str, Any]) -> str:
+        summed = sum_of_testimonies(dict(zip("ABC", folds, strict=False)))
+        (found,) = [x for x in audit_comparison({"arm": [summed]}) if x.about == about]
+        return f"{found.finding}: {found.text}"
+
+    def test_images(self) -> None:
+        half = told(training_images=12, images_seen=6, images_seen_by_epoch=[3, 6])
+        assert self.line("images seen", told(), half) == (
+            "fair: alike: 6 to 9 of 10 to 12 training images seen (50% to 90%) in each of 2 folds"
+        )
+        assert self.line("training images", told(), half) == "fair: alike: 10 to 12"
+        assert "9 of 10 training images seen (90%) in each" in self.line(
+            "images seen", told(), told()
+        )
+
+    @pytest.mark.parametrize(
+        ("about", "changes", "text"),
+        [
+            ("images seen", {"images_seen_by_epoch": [9, 9]}, "the same ones in every epoch"),
+            ("images seen", {"strangers_seen": 3}, "and 3 that are not in it"),
+            ("augmentation", {"augmented": True, "probed_copies": 16, "probed_versions": 2},
+             "8 copies of an image became 1 versions"),
+            ("frozen", {"entries_never_changed": ["w"], "parameters_never_changed": 25},
+             "25.0% of the parameters never changed (w)"),
+            ("frozen", {"buffers_never_changed": ["n.running_mean"]}, "1 statistics never changed"),
+        ],
+    )  # fmt: skip
+    def test_a_flaw_in_one_fold(self, about: str, changes: dict[str, Any], text: str) -> None:
+        found = self.line(about, told(), told(**changes), told())
+        assert found.startswith("flaw: arm: fold B: ")
+        assert text in found
+
+    def test_records_with_inflated_sums_are_read_by_their_folds(
+        self, out: Path, tmp_path: Path
+    ) -> None:
+        old = Path(shutil.copytree(out, tmp_path / "run"))
+        record = read_json(old / "audit.json")
+        del record["folds"]
+        record |= {"training_images": 24, "images_seen": 24, "images_seen_by_epoch": [20, 24]}
+        record |= {"parameters": 3 * record["parameters"]}
+        (old / "audit.json").write_text(json.dumps(record))
+        assert audit_run(old) == audit_run(out)
+        known = {"old": [read_testimony(old)], "new": [read_testimony(out)]}
+        assert {line.finding for line in audit_comparison(known)} == {"fair"}
+        # Where the folds are gone, what the sum says is what there is.
+        shutil.rmtree(old / "folds")
+        texts = [line.text for line in audit_run(old)]
+        assert "24 of 24 training images seen (100%)" in texts

@@ -162,11 +162,18 @@ class TestObjective:
             torch.testing.assert_close(terms["edges"][name], known[name])
 
     def test_a_models_own_edges_count_only_where_it_is_asked(self) -> None:
-        found = outputs(edges=(2, 1, 40, 56))
+        edges = dict.fromkeys(("edges", "aux_edges"), (2, 1, 40, 56))
+        found = outputs(**edges)
         loss = made()(found, labels())["total"]
         torch.testing.assert_close(loss, pixel_loss(found["logits"], labels()))
         loss.backward()
-        assert found["edges"].grad is None
+        assert all(found[name].grad is None for name in edges)
+        found = outputs(**edges, aux=(2, CLASSES, 40, 56))
+        made(boundary="edges")(found, labels())["total"].backward()
+        for name in edges:
+            grad = found[name].grad
+            assert grad is not None
+            assert bool(grad.any())
 
     @pytest.mark.parametrize("weighting", ["none", "log"])
     def test_all_void_is_0_in_every_term(self, weighting: Any) -> None:

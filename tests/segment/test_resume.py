@@ -27,7 +27,7 @@ def context() -> multiprocessing.context.ForkServerContext:
     server.set_forkserver_preload(
         [
             "triptych.segment.train",
-            "triptych.segment.models.lite_heads",
+            "triptych.segment.models.heads_on_trunk",
             "triptych.data.streets",
             "torch._dynamo",
         ]

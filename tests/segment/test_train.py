@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -129,7 +130,8 @@ class TestBoundary:
 def test_a_trunk_learns_at_its_own_rate(data: Path, tmp_path: Path) -> None:
     run(recipe(data, model="street", trunk_lr=0.25, epochs=1), tmp_path / "run")
     told = read_json(tmp_path / "run" / "audit.json")
-    assert told["settings"]["lr"] == {"first": 3e-3, "min": 7.5e-4, "max": 3e-3, "last": 7.5e-4}
+    for name, rate in (("lr", 3e-3), ("lr x0.25", 7.5e-4)):
+        assert set(told["settings"][name].values()) == {rate}
     assert told["entries_never_changed"] == []
 
 
@@ -158,8 +160,34 @@ def test_class_weights_enter_the_loss(data: Path, tmp_path: Path) -> None:
 
 def test_the_share_of_time_that_was_waited_is_told(data: Path, tmp_path: Path) -> None:
     times = run(recipe(data), tmp_path / "run")["times"]
-    assert set(times) == {"seconds", "waiting_for_data"}
+    assert set(times) == {"seconds", "steps", "waiting_for_data", "augmenting"}
+    assert 0 < times["steps"] < times["seconds"]
     assert 0 < times["waiting_for_data"] < 1
+    assert 0 < times["augmenting"] < 1
+
+
+def test_evaluations_do_not_make_the_wait_look_shorter(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*arguments: Any, **named: Any) -> dict[str, Any]:
+        time.sleep(1)
+        return evaluate(*arguments, **named)
+
+    monkeypatch.setattr("triptych.segment.train.evaluate", slowly)
+    times = run(recipe(data), tmp_path / "run")["times"]
+    assert times["seconds"] > times["steps"] + 1
+    told = json.loads((newest_checkpoint(tmp_path / "run") / "state.json").read_text())["state"]
+    share = told["waited"] / told["stepping"]
+    assert times["waiting_for_data"] == pytest.approx(share, abs=1e-4)
+
+
+def test_a_run_that_ended_is_told_at_once(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(recipe(data, epochs=1), tmp_path / "run")
+    for name in ("create", "check_frames", "Objective", "CachedFrames.load"):
+        monkeypatch.setattr(f"triptych.segment.train.{name}", None)
+    assert run(recipe(data, epochs=1), tmp_path / "run") == first
 
 
 def test_a_crop_larger_than_the_frame_is_filled_up_with_void(data: Path, tmp_path: Path) -> None:

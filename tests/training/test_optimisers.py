@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from triptych.errors import UserError
+from triptych.segment.models import create
 from triptych.training.optimisers import adamw
 from triptych.training.schedules import write_rate
 
@@ -72,6 +73,40 @@ def test_what_is_frozen_is_in_no_group() -> None:
     assert inside == {
         id(p) for name, p in model.named_parameters() if not name.startswith("trunk.")
     }
+
+
+class Named(nn.Module):
+    """A network whose trunk has that name, inside another module as smp's models have it."""
+
+    def __init__(self, trunk: str) -> None:
+        super().__init__()
+        self.network = nn.Module()
+        self.network.add_module(trunk, nn.Linear(2, 2))
+        self.network.add_module("decoder", nn.Linear(2, 2))
+        self.edge_head = nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize("trunk", ["trunk", "backbone", "encoder"])
+def test_a_trunk_is_known_by_any_of_its_names(trunk: str) -> None:
+    model = Named(trunk)
+    optimiser = adamw(model, 1.0, 0.0, trunk_lr=0.25)
+    write_rate(optimiser, 0.4, 0.0)
+    slow = {name for name, (lr, _) in rates(model, optimiser).items() if lr == pytest.approx(0.1)}
+    assert slow == {f"network.{trunk}.weight", f"network.{trunk}.bias"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["street", "psp-r50", "hrnet18-if", "pspnet-r50", "segformer-b0", "espnetv2-s0.5",
+     "smp:unet:resnet18", "smp:unet:tu-resnet18"],
+)  # fmt: skip
+def test_every_model_with_a_trunk_may_have_a_rate_for_it(name: str) -> None:
+    with torch.device("meta"):
+        model = create(name)
+    learning = [p for p in model.parameters() if p.requires_grad]
+    groups = adamw(model, 0.1, 0.1, trunk_lr=0.1).param_groups
+    slow = sum(p.numel() for group in groups for p in group["params"] if group["multiple"] == 0.1)
+    assert 0.3 < slow / sum(p.numel() for p in learning) < 1
 
 
 def test_a_rate_for_a_trunk_that_is_not_there_is_refused() -> None:

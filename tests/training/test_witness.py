@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -146,6 +147,15 @@ def test_a_group_with_a_rate_of_its_own_is_seen() -> None:
     assert (lr["min"], lr["max"]) == (0.0, 0.5)
 
 
+def test_what_learns_at_a_multiple_of_the_rate_is_noted_apart() -> None:
+    model = nn.Sequential(OrderedDict(trunk=nn.Conv2d(3, 2, 1), head=nn.Conv2d(2, 2, 1)))
+    witness = Witness(model)
+    train(witness, model, adamw(model, 9.0, 9.0, trunk_lr=0.5), [0.1, 0.3, 0.2])
+    settings = witness.testimony(model, KNOWN)["settings"]
+    assert settings["lr"] == {"first": 0.1, "min": 0.1, "max": 0.3, "last": 0.2}
+    assert settings["lr x0.5"] == {"first": 0.05, "min": 0.05, "max": 0.15, "last": 0.1}
+
+
 def test_stochastic_depth_is_read_from_the_model() -> None:
     from timm.layers import DropPath
 
@@ -182,6 +192,43 @@ def test_frozen_parameters_and_statistics_are_named() -> None:
         "1.num_batches_tracked", "1.running_mean", "1.running_var",
     ]  # fmt: skip
     assert found["parameters_never_changed"] == 8 + 4 + 2
+
+
+class WithIdlePart(nn.Module):
+    """Its predictions need `used`; `idle` is computed along."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.idle = nn.Conv2d(3, 2, 1), nn.Conv2d(3, 5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.idle(x)
+        used: Tensor = self.used(x)
+        return used
+
+
+def test_what_is_frozen_and_needed_by_no_prediction_is_told_apart() -> None:
+    model = WithIdlePart()
+    model.idle.requires_grad_(False)
+    model.used.bias.requires_grad_(False)  # this one is needed
+    witness = Witness(model)
+    train(witness, model, adamw(model, 0.1, 0.1), [0.1, 0.1])
+    found = witness.testimony(model, KNOWN)
+    assert found["entries_never_changed"] == ["used.bias"]
+    assert found["parameters_never_changed"] == 2
+    assert found["entries_idle"] == ["idle.bias", "idle.weight"]
+    assert found["parameters_idle"] == 3 * 5 + 5
+    assert not any(p.requires_grad for p in model.idle.parameters())
+    assert model.training
+
+
+def test_what_could_learn_and_did_not_is_not_told_apart() -> None:
+    model = WithIdlePart()
+    witness = Witness(model)
+    train(witness, model, adamw(model, 0.1, 0.1), [0.1, 0.1])
+    found = witness.testimony(model, KNOWN)
+    assert found["entries_never_changed"] == ["idle.bias", "idle.weight"]
+    assert found["entries_idle"] == []
 
 
 def _go(witness: Witness, model: nn.Module, optimiser: torch.optim.Optimizer, part: int) -> None:

@@ -27,7 +27,12 @@ def predict_items(arm: Predictions, data: str, split: str, metric: str, folder: 
         raise UserError(f"--metric {metric}: predictions have {', '.join(MEASURED)}")
     images = open_images(data, split)
     scores = read_scores(Path(arm.source), images)
-    about = {"model": arm.source, "data": images.name, "split": split}
+    about = {
+        "model": arm.source,
+        "data": images.name,
+        "split": split,
+        "fingerprint": images.fingerprint(),
+    }
     table = items_table(torch.from_numpy(scores), images)
     write_evaluation(folder, table, about)
     return Items(images.keys, None, table[metric].to_numpy())

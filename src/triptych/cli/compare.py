@@ -26,7 +26,7 @@ from triptych.cli.options import DEVICE, FILE, JSON, MAX_MINUTES, SIZE, debuggab
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a field of all recipes."
 )
 @click.option("--predictions", multiple=True, metavar="M", help="A fixed arm; see below.")
-@click.option("--data", help="Labelled data for fixed arms, such as camvid:DIR.")
+@click.option("--data", help="Labelled data for fixed arms alone, such as camvid:DIR.")
 @click.option("--split", help="Of --data.  [default: val]")
 @SIZE
 @click.option("--out", type=FILE, help="Folder.  [default: runs/compare-NAME]")
@@ -60,8 +60,9 @@ def compare(
     WHAT is a file in comparisons/ (its name), any Python file that makes a Comparison, or recipes:
     `classify/tiny classify/tiny:model=vit-tiny --varies model --metric top1 --margin 0.02`. Each
     --predictions is a fixed arm: for frames a published model's name, a run folder or a folder of
-    label images; for classes a CSV file of scores per image. The same command goes on where it
-    stopped.
+    label images; for classes a CSV file of scores per image. Alone they are compared on --data;
+    beside recipes each is compared with every recipe on the recipes' data, and no verdict depends
+    on it. The same command goes on where it stopped.
     """
     from triptych.compare import sources
     from triptych.compare.describe import describe

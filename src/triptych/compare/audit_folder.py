@@ -6,6 +6,7 @@ from pathlib import Path
 
 from triptych.audit import Line, audit_comparison, audit_run, testimony
 from triptych.compare.folder import PLAN, is_comparison
+from triptych.compare.joined import audit_of, names_in
 from triptych.run import read_json
 
 
@@ -15,9 +16,10 @@ def audit_folder(folder: Path) -> list[Line]:
         return audit_run(folder)
     plan = read_json(folder / PLAN)
     arms = plan.get("order", list(plan["arms"]))
-    return audit_comparison(
+    lines = audit_comparison(
         {
             name: [testimony(run) for run in sorted((folder / name).glob("seed-*")) if run.is_dir()]
             for name in arms
         }
     )
+    return lines + audit_of(names_in(folder))

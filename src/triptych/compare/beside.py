@@ -157,7 +157,7 @@ def of_evaluation(folder: Path, scores: Sequence[str], study: Study) -> dict[str
 
 
 def of_fixed(
-    a: Mapping[str, Items], b: Mapping[str, Items], unit: str | None
+    a: Mapping[str, Items | None], b: Mapping[str, Items | None], unit: str | None
 ) -> list[dict[str, Any]]:
     """What the items of an arm and its baseline show of every score, for these predictions.
 
@@ -166,23 +166,25 @@ def of_fixed(
     return [{"score": name, **_of_items(a[name], b[name], unit)} for name in a]
 
 
-def _of_items(a: Items, b: Items, unit: str | None) -> dict[str, Any]:
+def _of_items(a: Items | None, b: Items | None, unit: str | None) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "of_arm": finite_score(a),
-        "of_baseline": finite_score(b),
+        "of_arm": a and finite_score(a),
+        "of_baseline": b and finite_score(b),
         "difference": None,
         "pooled_difference": None,
         "interval": None,
         "by_group": None,
         "reason": None,
     }
+    if a is None or b is None:
+        return found | {"reason": "missing: there are no items of it on record"}
     if found["of_arm"] is None or found["of_baseline"] is None:
         return found | {"reason": "missing: no item of the data has it"}
     found["pooled_difference"] = found["of_arm"] - found["of_baseline"]
     try:
         # Which direction is better only colours a sentence, which is left out.
         verdict = new_items.of_fixed(a, b, unit, True, LEVEL)
-    except ValueError as error:
+    except (UserError, ValueError) as error:
         return found | {"reason": str(error)}
     shown = {key: verdict[key] for key in ("difference", "interval", "by_group")}
     if verdict["interval"] is None:

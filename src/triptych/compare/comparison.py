@@ -26,7 +26,8 @@ class Comparison:
 
     question: str
     arms: dict[str, Recipe | Predictions]
-    """By name; the first is the baseline."""
+    """By name; the first is the baseline. Fixed predictions among recipes are no part of the plan:
+    they are compared with every recipe, item by item, and no verdict depends on them."""
     varies: frozenset[str]
     """Only these fields may differ between the arms' recipes."""
     seeds: tuple[int, ...]
@@ -37,12 +38,14 @@ class Comparison:
     beside: tuple[str, ...] = ()
     """Further scores that are shown with intervals and never judged."""
     pairs: tuple[tuple[str, str], ...] = ()
-    """(arm, baseline) that are judged; empty is every arm against the first."""
+    """(arm, baseline) that are judged; empty is every arm against the first. Where there are
+    recipes, these are pairs of recipes."""
     until_decided: Sequential | None = None
     paired: bool = False
     """Whether the same seed gives both arms of a pair the same split and data order."""
     data: str | None = None
-    """The labelled data for fixed predictions, and its split."""
+    """The labelled data for fixed predictions alone, and its split; among recipes they are scored
+    on the recipes' own."""
     split: str = "val"
 
     @property
@@ -69,13 +72,23 @@ class Comparison:
     def judged(self) -> tuple[tuple[str, str], ...]:
         """The pairs (arm, baseline) that get a verdict."""
         return self.pairs or tuple(
-            (name, self.baseline) for name in self.arms if name != self.baseline
+            (name, self.baseline) for name in self.planned() if name != self.baseline
         )
+
+    def planned(self) -> dict[str, Recipe | Predictions]:
+        """The arms that the plan is about: all but fixed predictions among recipes."""
+        return dict(self.arms) if self.fixed else dict(self.recipes())
 
     def recipes(self) -> Iterator[tuple[str, Recipe]]:
         for name, arm in self.arms.items():
             if isinstance(arm, Recipe):
                 yield name, arm
+
+    def joined(self) -> dict[str, Predictions]:
+        """The fixed predictions among recipes."""
+        if self.fixed:
+            return {}
+        return {name: arm for name, arm in self.arms.items() if isinstance(arm, Predictions)}
 
     def record(self) -> dict[str, Any]:
         """What `comparison.json` holds: the plan, before the first look."""
@@ -89,8 +102,8 @@ class Comparison:
         return {
             "question": self.question,
             "study": self.study,
-            "arms": {name: dataclasses.asdict(arm) for name, arm in self.arms.items()},
-            "order": list(self.arms),
+            "arms": {name: dataclasses.asdict(arm) for name, arm in self.planned().items()},
+            "order": list(self.planned()),
             "varies": sorted(self.varies),
             "seeds": list(self.seeds),
             "metric": self.metric,
@@ -113,7 +126,8 @@ def check(comparison: Comparison, metrics: Collection[str], beside: Collection[s
     if len(names) < 2:
         raise UserError("a comparison needs at least two arms")
     for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        # Beside the arms' folders lie the comparison's own files, such as `verdict.json`.
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.lower().endswith(".json"):
             raise UserError(f"an arm's name is a folder's name: '{name}' will not do")
     if comparison.metric not in metrics:
         raise UserError(
@@ -125,16 +139,13 @@ def check(comparison: Comparison, metrics: Collection[str], beside: Collection[s
             "a number above 0"
         )
     _check_beside(comparison, [*metrics, *beside])
+    if comparison.joined():
+        _check_joined(comparison)
     _check_pairs(comparison)
     if comparison.fixed:
         if not comparison.data:
             raise UserError("fixed predictions need the labelled data to be scored on: --data")
         return
-    if any(isinstance(arm, Predictions) for arm in comparison.arms.values()):
-        raise UserError(
-            "recipes and fixed predictions cannot be arms of one comparison: a recipe is judged "
-            "over seeds, predictions over items"
-        )
     _check_seeds(comparison)
     _check_controlled(comparison)
 
@@ -150,6 +161,32 @@ def _check_beside(comparison: Comparison, known: Collection[str]) -> None:
             raise UserError(f"'{name}' is the metric that is judged; it cannot stand beside itself")
         if name in comparison.beside[:index]:
             raise UserError(f"'{name}' stands beside the metric twice")
+
+
+def _check_joined(comparison: Comparison) -> None:
+    """What fixed predictions among recipes ask for: no verdict may depend on them."""
+    if len(comparison.planned()) < 2:
+        raise UserError(
+            "fixed predictions join a comparison of at least two recipes; to compare one training "
+            "with them, name its run folder as fixed predictions too"
+        )
+    if comparison.baseline in comparison.joined():
+        raise UserError(
+            f"the first arm is the baseline: with recipes in the comparison {comparison.baseline}, "
+            "fixed predictions, cannot be it"
+        )
+    for pair in comparison.pairs:
+        for name in pair:
+            if name in comparison.joined():
+                raise UserError(
+                    f"the pair {pair[0]} against {pair[1]}: {name} is fixed predictions, which are "
+                    "compared with every recipe as it is; declare pairs of recipes only"
+                )
+    if comparison.data is not None:
+        raise UserError(
+            "fixed predictions among recipes are scored on the data of the recipes: leave out "
+            f"data ({comparison.data})"
+        )
 
 
 def _check_pairs(comparison: Comparison) -> None:

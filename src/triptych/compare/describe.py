@@ -20,7 +20,7 @@ def _lines(verdict: Mapping[str, Any]) -> list[str]:
     lines = [verdict["question"], f"{metric} on {verdict['data'] or 'no data yet'}, "
              f"margin {verdict['margin']:g}, {_plan(plan)}", ""]  # fmt: skip
     if fixed:
-        lines += [f"  {name:<24} {arm['score']:.4f}" for name, arm in verdict["arms"].items()]
+        lines += [_fixed_arm(name, arm) for name, arm in verdict["arms"].items()]
     else:
         lines += [_arm(name, arm) for name, arm in verdict["arms"].items()]
         # Once a sequential plan is decided, the seeds that it did not run are not missing.
@@ -45,8 +45,28 @@ def _lines(verdict: Mapping[str, Any]) -> list[str]:
             lines += _beside(verdict, pair)
     if "beside" in verdict:
         lines += ["", f"{verdict['beside']['label']}; {verdict['beside']['note']}"]
-    audit = [Line(**line) for line in verdict["audit"]]
-    return [*lines, "", "audit", as_text(audit)]
+    audit = verdict["audit"]
+    if joined := verdict.get("fixed"):
+        lines += ["", *_joined(verdict, joined)]
+        audit = [*audit, *joined["audit"]]
+    return [*lines, "", "audit", as_text([Line(**line) for line in audit])]
+
+
+def _joined(verdict: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Fixed predictions among recipes: their own scores, and how each stands to each recipe."""
+    lines = [f"Fixed predictions on {found['data']}: {found['judged']}", f"    {found['note']}"]
+    lines += [_fixed_arm(name, arm) for name, arm in found["arms"].items()]
+    if found["reason"]:
+        lines.append(f"  not compared with the recipes: {found['reason']}")
+    for pair in found["pairs"]:
+        lines += _fixed_pair(pair)
+        lines += _beside(verdict, pair)
+    return lines
+
+
+def _fixed_arm(name: str, arm: Mapping[str, Any]) -> str:
+    missing = "no score" if arm["items"] else "not scored yet"
+    return f"  {name:<24} {missing if arm['score'] is None else format(arm['score'], '.4f')}"
 
 
 def _plan(plan: Mapping[str, Any]) -> str:
@@ -112,9 +132,8 @@ def _p(value: float) -> str:
 
 
 def _fixed_pair(pair: Mapping[str, Any]) -> list[str]:
-    lines = [
-        f"{pair['arm']} against {pair['baseline']}: {pair['difference']:+.4f}; {pair['sentence']}"
-    ]
+    number = "" if pair["difference"] is None else f"{pair['difference']:+.4f}; "
+    lines = [f"{pair['arm']} against {pair['baseline']}: {number}{pair['sentence']}"]
     if pair["interval"]:
         seen = pair["interval"]
         lines.append(

@@ -29,35 +29,53 @@ def fixed_verdict(out: Path, comparison: Comparison, study: Study) -> dict[str, 
         if isinstance(arm, Predictions)
     }
     further = {name: beside.of_evaluation(out / name, comparison.beside, study) for name in arms}
-    higher = study.metrics[comparison.metric]
+    level = level_of(len(comparison.judged()))
     pairs = []
     for arm, baseline in comparison.judged():
-        a, b = arms[arm], arms[baseline]
-        level = 1 - (1 - new_items.LEVEL) / len(comparison.judged())
-        found = new_items.of_fixed(a, b, study.group_unit, higher, level)
-        pooled = a.score() - b.score()
-        if found["by_group"]:
-            unit = study.group_unit or "groups"
-            found["sentence"] = _by_more_than_the_margin(
-                found, pooled, unit, comparison.margin if higher else -comparison.margin
-            )
-        pairs.append({"arm": arm, "baseline": baseline, **found, "pooled_difference": pooled})
+        found = compared(arms[arm], arms[baseline], comparison, study, level)
+        pairs.append({"arm": arm, "baseline": baseline, **found})
         if comparison.beside:
             pairs[-1]["beside"] = beside.of_fixed(further[arm], further[baseline], study.group_unit)
     return {
         "question": comparison.question,
         "study": comparison.study,
         "metric": comparison.metric,
-        "higher_is_better": higher,
+        "higher_is_better": study.metrics[comparison.metric],
         "margin": comparison.margin,
         "plan": {"kind": "fixed predictions"},
-        "data": f"{comparison.data.partition(':')[0]} {comparison.split}",
+        "data": name_of(comparison.data, comparison.split),
         "judged": SAID,
-        "arms": {name: _arm(items, further[name], out / name) for name, items in arms.items()},
+        "arms": {
+            name: of_items(items, further[name]) | {"evaluation": scores(out / name)}
+            for name, items in arms.items()
+        },
         "pairs": pairs,
         **beside.heading(comparison),
         "audit": [line.as_dict() for line in audit_comparison({name: [] for name in arms})],
     }
+
+
+def level_of(pairs: int) -> float:
+    """The level of each interval at which those of so many pairs hold together (Bonferroni)."""
+    return 1 - (1 - new_items.LEVEL) / pairs
+
+
+def name_of(data: str, split: str) -> str:
+    """A split as records name it, without where it lies."""
+    return f"{data.partition(':')[0]} {split}"
+
+
+def compared(
+    a: Items, b: Items, comparison: Comparison, study: Study, level: float
+) -> dict[str, Any]:
+    """What the items of an arm and its baseline say; `difference` is the mean over groups."""
+    higher, unit = study.metrics[comparison.metric], study.group_unit
+    found = new_items.of_fixed(a, b, unit, higher, level)
+    pooled = a.score() - b.score()
+    if found["by_group"]:
+        margin = comparison.margin if higher else -comparison.margin
+        found["sentence"] = _by_more_than_the_margin(found, pooled, unit or "groups", margin)
+    return found | {"pooled_difference": pooled}
 
 
 def _by_more_than_the_margin(found: dict[str, Any], pooled: float, unit: str, margin: float) -> str:
@@ -74,20 +92,16 @@ def _by_more_than_the_margin(found: dict[str, Any], pooled: float, unit: str, ma
     )
 
 
-def _arm(items: Items, further: Mapping[str, Items], folder: Path) -> dict[str, Any]:
-    """One arm's score, those beside it, and what its evaluation says of itself."""
-    record = _of_items(items) | {"evaluation": _scores(folder)}
-    if further:
-        record["beside"] = {name: _of_items(each) for name, each in further.items()}
-    return record
-
-
-def _of_items(items: Items) -> dict[str, Any]:
-    return {
+def of_items(items: Items, further: Mapping[str, Items]) -> dict[str, Any]:
+    """One arm's score, over all items and in every group, and those beside it."""
+    record: dict[str, Any] = {
         "score": beside.finite_score(items),
         "items": len(items.keys),
         "by_group": _by_group(items),
     }
+    if further:
+        record["beside"] = {name: of_items(each, {}) for name, each in further.items()}
+    return record
 
 
 def _by_group(items: Items) -> dict[str, float | None] | None:
@@ -101,7 +115,7 @@ def _by_group(items: Items) -> dict[str, float | None] | None:
     }
 
 
-def _scores(folder: Path) -> dict[str, Any]:
+def scores(folder: Path) -> dict[str, Any]:
     """What the arm's evaluation says of itself, such as the runtime."""
     try:
         record = read_json(folder / "scores.json")

@@ -2,7 +2,9 @@
 
 COMPARISON/comparison.json   the plan
            extension.json    seeds that were asked for later; what they add is exploratory
+           fixed.json        fixed predictions that joined; no part of the plan
            <arm>/seed-N/     a run folder; seed-N.failed.json beside it says why it failed
+           <fixed arm>/      its evaluation
            verdict.json
 """
 
@@ -14,6 +16,7 @@ from typing import Any
 
 from triptych.compare.comparison import Comparison
 from triptych.errors import UserError
+from triptych.recipe import PLACES
 from triptych.run import make_folder, read_json, read_result, write_json
 
 PLAN, EXTENSION, VERDICT = "comparison.json", "extension.json", "verdict.json"
@@ -133,7 +136,7 @@ def _first_difference(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, An
     for name, arm in new.items():
         for field, value in arm.items():
             theirs = old[name].get(field, value)
-            if field not in ("data", "val_data") and theirs != value:
+            if field not in PLACES and theirs != value:
                 return f"{name}'s {field}", theirs, value
     return None
 

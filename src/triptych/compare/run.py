@@ -8,6 +8,7 @@ from typing import Any
 
 from triptych import study as studies
 from triptych.audit import Line, audit_comparison, testimony
+from triptych.compare import joined
 from triptych.compare.comparison import Comparison, check
 from triptych.compare.execute import run_cells
 from triptych.compare.fixed import fixed_verdict
@@ -31,7 +32,8 @@ def compare(
     """Run what is missing and write `verdict.json`; returns what it holds.
 
     Raises UserError where the comparison is not controlled or the folder is another's, Stopped and
-    WorkFailed where cells are missing; what is known so far is written before.
+    WorkFailed where cells are missing; what is known so far is written before. Fixed predictions
+    among recipes are scored first, so that one that will not do is known before hours of training.
     """
     study = studies.get(comparison.study)
     check(comparison, study.metrics, study.beside)
@@ -41,6 +43,7 @@ def compare(
     comparison = replace(comparison, seeds=seeds)
     if comparison.fixed:
         return write_verdict(out, fixed_verdict(out, comparison, study))
+    joined.join(out, comparison, study)
     try:
         run_cells(
             out,
@@ -53,9 +56,9 @@ def compare(
             show_progress=show_progress,
         )
     except (Stopped, WorkFailed):
-        write_verdict(out, _verdict(out, comparison, study, planned))
+        _conclude(out, comparison, study, planned)
         raise
-    return write_verdict(out, _verdict(out, comparison, study, planned))
+    return _conclude(out, comparison, study, planned)
 
 
 def status(comparison: Comparison, out: Path) -> dict[str, Any]:
@@ -67,7 +70,20 @@ def status(comparison: Comparison, out: Path) -> dict[str, Any]:
         if not (out / VERDICT).exists():
             raise UserError(f"{out} has no verdict yet; run it without --status")
         return read_json(out / VERDICT)
-    return _verdict(out, replace(comparison, seeds=seeds), study, planned)
+    comparison = replace(comparison, seeds=seeds)
+    verdict = _verdict(out, comparison, study, planned)
+    return verdict | joined.record_of(out, comparison, study, verdict)
+
+
+def _conclude(out: Path, comparison: Comparison, study: Study, planned: Seeds) -> dict[str, Any]:
+    """Write the recipes' verdict, whatever becomes of the fixed predictions among them."""
+    verdict = _verdict(out, comparison, study, planned)
+    try:
+        whole = verdict | joined.record_of(out, comparison, study, verdict)
+    except UserError:
+        write_verdict(out, verdict)
+        raise
+    return write_verdict(out, whole)
 
 
 def _verdict(out: Path, comparison: Comparison, study: Study, planned: Seeds) -> dict[str, Any]:
@@ -81,7 +97,7 @@ def audit_arms(out: Path, comparison: Comparison) -> list[Line]:
     """The audit of all cells that ended."""
     arms = {
         name: [testimony(cell(out, name, seed)) for seed in comparison.seeds]
-        for name in comparison.arms
+        for name, _ in comparison.recipes()
     }
     return audit_comparison(arms)
 

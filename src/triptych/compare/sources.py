@@ -18,7 +18,9 @@ from triptych.recipe import Recipe
 from triptych.study import Predictions
 
 FOLDER = "comparisons"
-DATA_OF_RECIPES = "--data and --split are for fixed arms; recipes name their data: --set data=…"
+DATA_OF_RECIPES = (
+    "--data and --split are for fixed arms alone; recipes name their data: --set data=…"
+)
 MADE_BY = "comparison"
 """The function of a comparison's file that returns it."""
 
@@ -116,16 +118,10 @@ def from_predictions(
 ) -> Comparison:
     """A comparison of published models or other programs' predictions, the first the baseline."""
     metric, margin = _asked(metric, margin)
-    arms: dict[str, Recipe | Predictions] = {}
-    for source in sources:
-        name = Path(source).stem if Path(source).exists() else source
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or "arm"
-        if name in arms:
-            raise UserError(f"the arm {name} is named twice")
-        arms[name] = Predictions(source, size=size)
+    arms = _fixed_arms(sources, size)
     return Comparison(
         question=" or ".join(arms) + "?",
-        arms=arms,
+        arms=dict(arms),
         varies=frozenset(),
         seeds=(),
         metric=metric,
@@ -133,6 +129,37 @@ def from_predictions(
         data=data,
         split=split,
     )
+
+
+def _fixed_arms(sources: Sequence[str], size: tuple[int, int] | None) -> dict[str, Predictions]:
+    """Fixed arms by names that a folder can have. Raises UserError where two are the same."""
+    arms: dict[str, Predictions] = {}
+    for source in sources:
+        name = Path(source).stem if Path(source).exists() else source
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or "arm"
+        if name in arms:
+            raise UserError(f"the arm {name} is named twice")
+        arms[name] = Predictions(source, size=size)
+    return arms
+
+
+def with_fixed_arms(
+    comparison: Comparison, sources: Sequence[str], size: tuple[int, int] | None
+) -> Comparison:
+    """A comparison of recipes with fixed arms beside them. Raises UserError."""
+    if comparison.fixed:
+        raise UserError(
+            "its arms are fixed predictions already: name all of them with --predictions and "
+            "--data, and no comparison"
+        )
+    arms = _fixed_arms(sources, size)
+    for name, arm in arms.items():
+        if name in comparison.arms:
+            raise UserError(
+                f"--predictions {arm.source}: the comparison has an arm {name} already; give the "
+                "file or folder another name"
+            )
+    return replace(comparison, arms={**comparison.arms, **arms})
 
 
 def of_command_line(
@@ -149,19 +176,51 @@ def of_command_line(
     split: str | None,
     size: tuple[int, int] | None,
 ) -> Comparison:
-    """The comparison that a command line asks for. Raises UserError."""
-    if predictions:
-        if what or varies or seeds or until_decided or settings:
-            raise UserError("--predictions are fixed arms: no recipes, --varies, --set or --seeds")
+    """The comparison that a command line asks for. Raises UserError.
+
+    `predictions` with nothing else are compared with each other; beside recipes they join.
+    """
+    if not what and not predictions:
+        raise UserError("say what to compare: a name, a Python file, or recipes")
+    if not what:
+        if varies or seeds or until_decided or settings:
+            raise UserError(
+                "--predictions alone are fixed arms: no --varies, --set, --seeds or --until-decided"
+            )
         if data is None:
             raise UserError("--predictions need the labelled data to be scored on: --data")
         return from_predictions(
             predictions, data=data, split=split or "val", metric=metric, margin=margin, size=size
         )
-    if not what:
-        raise UserError("say what to compare: a name, a Python file, or recipes")
-    if size is not None:
+    if size is not None and not predictions:
         raise UserError("--size is for --predictions; a recipe's fields are changed by --set")
+    asked = _without_predictions(
+        what,
+        varies=varies,
+        metric=metric,
+        margin=margin,
+        seeds=seeds,
+        until_decided=until_decided,
+        settings=settings,
+        data=data,
+        split=split,
+    )
+    return with_fixed_arms(asked, predictions, size) if predictions else asked
+
+
+def _without_predictions(
+    what: Sequence[str],
+    *,
+    varies: Sequence[str],
+    metric: str | None,
+    margin: float | None,
+    seeds: int | None,
+    until_decided: int | None,
+    settings: Sequence[str],
+    data: str | None,
+    split: str | None,
+) -> Comparison:
+    """The comparison that has a name, a file, or recipes on the command line."""
     if len(what) == 1 and is_name(what[0]):
         return changed(
             _on_data(from_name(what[0]), data, split),
@@ -191,8 +250,9 @@ def _on_data(comparison: Comparison, data: str | None, split: str | None) -> Com
 
 
 def folder_name(what: Sequence[str], predictions: Sequence[str]) -> str:
-    """A folder's name for what is compared."""
-    words = [Path(text).stem if text.endswith(".py") else text for text in [*what, *predictions]]
+    """A folder's name for what is compared; predictions that join recipes are not part of it."""
+    texts = what or predictions
+    words = [Path(text).stem if text.endswith(".py") else text for text in texts]
     return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(words)).strip("-")
 
 

@@ -3,7 +3,7 @@
     DIR/images/train/…  DIR/labels/train/…     one folder a split (train, val, test)
     DIR/train/images/…  DIR/train/labels/…     the same, the other way round
     DIR/images/…        DIR/labels/…           no splits: all frames, to predict and score on
-    DIR/classes.toml                           what the label values mean
+    DIR/classes.toml or classes.json           what the label values mean
 
 A label file has the stem of its picture and ends in .png; pictures are .jpg, .jpeg or .png. Where
 frames lie in subfolders, the subfolder is their drive. `classes.toml` lists the classes:
@@ -17,8 +17,10 @@ frames lie in subfolders, the subfolder is their drive. `classes.toml` lists the
     name = "sky dome"
     void = true                # neither trained on nor scored; optional, 255 always is void
 
-The classes that are not void are numbered from 0 in the order of their ids. Without
-`classes.toml`, label files hold the 19 train ids of Cityscapes, with 255 for void.
+The classes that are not void are numbered from 0 in the order of their ids. `classes.json` is
+what `triptych predict --save-labels` writes beside label images; it may lie in DIR, in DIR/labels
+or in the folders of the splits' label files, and must not contradict `classes.toml`. Without
+either, label files hold the 19 train ids of Cityscapes, with 255 for void.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from triptych.data import class_record
 from triptych.data.cityscapes import TRAIN_IDS
 from triptych.data.classes import CITYSCAPES, VOID, ClassSet
 from triptych.data.frames import (
@@ -57,8 +60,14 @@ class LabelFolder(DataFolder):
         if not self.splits():
             raise UserError(f"{root}: has no images/ with labels/ beside it")
         listed = root / "classes.toml"
+        recorded = self._recorded()
         if listed.is_file():
             self.classes, self.code = read_classes(listed)
+            if recorded is not None:
+                _refuse_contradiction(listed, self.classes, self.code, *recorded)
+        elif recorded is not None:
+            self.classes = recorded[1]
+            self.code = class_record.code_of(self.classes)
         else:
             self.classes, self.code = CITYSCAPES, TRAIN_IDS
 
@@ -70,16 +79,53 @@ class LabelFolder(DataFolder):
     def _pictures(self, split: str) -> tuple[Path, Path]:
         return self.root / "images" / split, self.root / split / "images"
 
+    def _folders(self, split: str) -> tuple[Path, Path]:
+        """Where pictures and label files of a split of `splits()` lie."""
+        if split == UNSPLIT:
+            return self.root / "images", self.root / "labels"
+        inner, outer = self._pictures(split)
+        if inner.is_dir():
+            return inner, self.root / "labels" / split
+        return outer, outer.parent / "labels"
+
+    def _recorded(self) -> tuple[Path, ClassSet] | None:
+        """The `classes.json` that counts and its classes, where there is one.
+
+        Raises UserError where two name other classes, or where the labels of one split have one
+        and those of another have none: what their ids mean would be a guess.
+        """
+        whole = [self.root, self.root / "labels"]
+        splits = [self._folders(split)[1] for split in self.splits()]
+        found = {
+            place: class_record.read_classes(place)
+            for place in dict.fromkeys([*whole, *splits])
+            if (place / class_record.CLASSES).is_file()
+        }
+        if not found:
+            return None
+        first, *others = found
+        for place in others:
+            if found[place].names != found[first].names:
+                raise UserError(
+                    f"{place / class_record.CLASSES}: names other classes "
+                    f"({found[place].name}) than {first / class_record.CLASSES} "
+                    f"({found[first].name}); all splits must have the same"
+                )
+        silent = [place for place in splits if place.is_dir() and place not in found]
+        if silent and first not in whole and not (self.root / "classes.toml").is_file():
+            raise UserError(
+                f"{silent[0]}: has no {class_record.CLASSES}, but {first} has one; put one into "
+                f"{self.root} if it is true of all splits"
+            )
+        return first / class_record.CLASSES, found[first]
+
     def listing(self, split: str) -> Listing:
         there = self.splits()
         if there == [UNSPLIT] and split in (UNSPLIT, "val", "test"):
-            pictures, labels = self.root / "images", self.root / "labels"
-        elif split in there and split != UNSPLIT:
-            inner, outer = self._pictures(split)
-            pictures = inner if inner.is_dir() else outer
-            labels = self.root / "labels" / split if inner.is_dir() else outer.parent / "labels"
-        else:
+            split = UNSPLIT
+        elif split not in there:
             raise self.no_split(split)
+        pictures, labels = self._folders(split)
         if not labels.is_dir():
             raise UserError(f"{labels}: no such folder, but {pictures} needs its labels there")
         by_picture = files_by_stem(pictures, PICTURE_ENDINGS)
@@ -90,6 +136,18 @@ class LabelFolder(DataFolder):
         )
         lonely = sorted(by_picture.keys() ^ by_label.keys())
         return Listing(frames, tuple(by_picture.get(key) or by_label[key] for key in lonely))
+
+
+def _refuse_contradiction(
+    listed: Path, classes: ClassSet, code: LabelCode, record: Path, recorded: ClassSet
+) -> None:
+    ids = [code.ids.get(number) for number in range(len(recorded))]
+    if classes.names != recorded.names or ids != list(range(len(recorded))):
+        raise UserError(
+            f"{record}: its classes ({recorded.name}: ids 0 to {len(recorded) - 1}, "
+            f"{', '.join(recorded.names[:3])}{', …' if len(recorded) > 3 else ''}) are not those "
+            f"of {listed}; remove the one that is wrong"
+        )
 
 
 def _drive_and_number(key: str) -> tuple[str, int | None]:

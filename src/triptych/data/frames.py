@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,13 @@ from triptych.errors import UserError
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
 LABEL_ENDING = ".png"
+SUFFIXES = (
+    ".avif", ".bmp", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
+    ".tif", ".tiff", ".webp",
+)  # fmt: skip
+"""Endings of the pictures that a model labels where they are no data set."""
+_ORIENTATION = 0x0112
+_QUARTER_TURNS = (5, 6, 7, 8)
 
 
 class ColourCoded(UserError):
@@ -116,14 +124,21 @@ def rgb_code(red: int, green: int, blue: int) -> int:
 
 
 def _open(path: Path) -> PillowImage.Image:
-    try:
+    with _told(path):
         image = PillowImage.open(path)
         image.load()
+        return image
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Pillow's errors as one line that names the file."""
+    try:
+        yield
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
         raise UserError(f"{path}: cannot be read as a picture ({error})") from error
     except PillowImage.DecompressionBombError as error:
         raise UserError(f"{path}: claims more pixels than a frame can have") from error
-    return image
 
 
 def read_picture(path: Path) -> Image:
@@ -132,6 +147,15 @@ def read_picture(path: Path) -> Image:
     if image.mode.startswith(("I", "F")):
         raise UserError(f"{path}: has more than 8 bits a channel; convert it to 8 bits")
     return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def picture_shape(path: Path) -> tuple[int, int]:
+    """Height and width of what `read_picture` gives, from the file's header. Raises UserError."""
+    with _told(path), PillowImage.open(path) as image:
+        width, height = image.size
+        # Of a PNG the whole picture must be decoded to find its orientation.
+        turned = width != height and image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
+        return (width, height) if turned else (height, width)
 
 
 class FrameFiles:
@@ -155,11 +179,16 @@ class FrameFiles:
         """Picture and label map of one frame. Raises UserError naming a file that is broken."""
         frame = self.frames[index]
         picture, labels = read_picture(frame.picture), self.code.decode(frame.label)
-        if picture.shape[:2] != labels.shape:
-            raise UserError(
-                f"{frame.label}: {size_text(labels)}, but {frame.picture} is {size_text(picture)}"
-            )
+        _same_size(frame, labels.shape, picture.shape)
         return picture, labels
+
+    def check(self, index: int) -> tuple[int, int]:
+        """Height and width of one frame. Raises UserError as `load` does for all but broken pixels
+        of the picture, of which only the header is read."""
+        frame = self.frames[index]
+        labels = self.code.decode(frame.label)
+        _same_size(frame, labels.shape, picture_shape(frame.picture))
+        return labels.shape
 
     def fingerprint(self) -> str:
         """SHA-256 of class names, the meaning of label values, keys and the bytes of all files.
@@ -179,9 +208,16 @@ class FrameFiles:
         return digest.hexdigest()
 
 
-def size_text(pixels: NDArray[np.generic]) -> str:
-    """Width x height of a picture or label map, as sizes are written on the command line."""
-    return f"{pixels.shape[1]}x{pixels.shape[0]}"
+def _same_size(frame: Frame, labels: tuple[int, ...], picture: tuple[int, ...]) -> None:
+    if picture[:2] != labels:
+        raise UserError(
+            f"{frame.label}: {size_text(labels)}, but {frame.picture} is {size_text(picture)}"
+        )
+
+
+def size_text(shape: tuple[int, ...]) -> str:
+    """Width x height of an array (H, W, …), as sizes are written on the command line."""
+    return f"{shape[1]}x{shape[0]}"
 
 
 class DataFolder(ABC):

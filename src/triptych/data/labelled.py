@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,4 +48,14 @@ class LabelledData(Protocol):
 
     def fingerprint(self) -> str:
         """Hex digest of what the split contains (pixels and labels), wherever it lies."""
+        ...
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """Data that can say more quickly than by loading whether a frame is sound."""
+
+    def check(self, index: int) -> tuple[int, int]:
+        """Height and width of a frame. Raises UserError as `load` does, where that needs no look
+        at the picture's pixels."""
         ...

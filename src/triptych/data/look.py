@@ -55,7 +55,7 @@ def look_into(code: LabelCode, frame: Frame) -> Look:
     except UserError as error:
         look.unreadable[look.label] = str(error)
     if picture is not None and values is not None and picture.shape[:2] != values.shape:
-        look.mismatch = f"label {size_text(values)}, picture {size_text(picture)}"
+        look.mismatch = f"label {size_text(values.shape)}, picture {size_text(picture.shape)}"
     return look
 
 

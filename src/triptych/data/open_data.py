@@ -1,4 +1,5 @@
-"""Data specifications: `camvid:DIR`, `cityscapes:DIR`, `folder:DIR`, `streets[:scenes=8,…]`."""
+"""Data specifications: `camvid:DIR`, `cityscapes:DIR`, `folder:DIR`, `streets[:scenes=8,…]`,
+`labelled:PICTURES,LABELS`."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from triptych.data.cityscapes import Cityscapes
 from triptych.data.folder import LabelFolder
 from triptych.data.frames import DataFolder
 from triptych.data.labelled import LabelledData
+from triptych.data.labelled_pictures import LabelledPictures
 from triptych.errors import UserError
 
 FOLDERS: dict[str, type[DataFolder]] = {
@@ -18,6 +20,7 @@ FOLDERS: dict[str, type[DataFolder]] = {
     "cityscapes": Cityscapes,
     "folder": LabelFolder,
 }
+LABELLED = "labelled"
 STREETS = "streets"
 STREETS_OPTIONS = {"scenes": "scenes", "frames": "frames_per_scene", "seed": "seed", "size": "size"}
 
@@ -44,14 +47,25 @@ def is_streets(spec: str) -> bool:
 def open_folder(spec: str) -> DataFolder:
     """The data set in a folder, all splits, that a specification names. Raises UserError."""
     kind, _, folder = spec.partition(":")
-    kinds = [f"{name}:DIR" for name in FOLDERS] + [STREETS]
+    if kind == LABELLED:
+        return _labelled(spec, folder)
+    forms = [*(f"{name}:DIR" for name in FOLDERS), f"{LABELLED}:PICTURES,LABELS", STREETS]
     if kind not in FOLDERS:
-        near = get_close_matches(kind, [*FOLDERS, STREETS], 1)
+        near = get_close_matches(kind, [*FOLDERS, LABELLED, STREETS], 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"--data {spec}: unknown kind of data{hint} (there are {', '.join(kinds)})")
+        raise UserError(f"--data {spec}: unknown kind of data{hint} (there are {', '.join(forms)})")
     if not folder:
         raise UserError(f"--data {spec}: {kind} needs its folder, as in {kind}:DIR")
     return FOLDERS[kind](Path(folder).expanduser())
+
+
+def _labelled(spec: str, folders: str) -> LabelledPictures:
+    pictures, _, labels = folders.partition(",")
+    if not pictures or not labels or "," in labels:
+        raise UserError(
+            f"--data {spec}: {LABELLED} needs two folders, as in {LABELLED}:PICTURES,LABELS"
+        )
+    return LabelledPictures(Path(pictures).expanduser(), Path(labels).expanduser())
 
 
 def streets_options(spec: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from triptych.report.beside_table import beside_table
+from triptych.report.joined import fixed_part
 from triptych.report.tables import (
     Cells,
     Verdict,
@@ -60,10 +61,36 @@ def readme(
         if "beside.svg" in figures:
             parts.append("![Every further score's differences with their intervals](beside.svg)")
         parts.append(further.to_markdown().rstrip())
+    if (joined := fixed_part(verdict)) is not None:
+        parts += _joined(verdict, joined, figures)
     parts += ["## Audit", audit_table(verdict).to_markdown().rstrip()]
-    if machine := _machine(runtimes, fingerprints) + _evaluations(verdict):
+    machine = _machine(runtimes, fingerprints) + _evaluations(joined or verdict)
+    if machine:
         parts += ["## Machine and data", "\n".join(f"- {line}" for line in machine)]
     return "\n\n".join(parts) + "\n"
+
+
+def _joined(verdict: Verdict, joined: Verdict, figures: Sequence[str]) -> list[str]:
+    """The part of the page on fixed predictions among recipes; `joined` is `fixed_part`."""
+    found = verdict["fixed"]
+    parts = [
+        "## Fixed predictions",
+        f"On {escape(joined['data'])}, {escape(found['judged'])}: {escape(found['note'])}.",
+    ]
+    if found["reason"]:
+        parts.append(f"Not compared with the recipes: {escape(found['reason'])}.")
+    parts += ["\n".join(f"- {_sentence(joined, pair)}" for pair in joined["pairs"])]
+    if "fixed.svg" in figures:
+        parts.append("![The difference to every recipe](fixed.svg)")
+    parts.append(arms_table(joined).to_markdown().rstrip())
+    if joined["pairs"]:
+        parts.append(pairs_table(joined).to_markdown().rstrip())
+    if further := beside_table(joined):
+        parts.append(f"{escape(verdict['beside']['label'])}:")
+        if "fixed_beside.svg" in figures:
+            parts.append("![The difference to every recipe, further scores](fixed_beside.svg)")
+        parts.append(further.to_markdown().rstrip())
+    return list(filter(None, parts))
 
 
 def _setting(verdict: Verdict) -> str:
@@ -112,6 +139,12 @@ def limits(verdict: Verdict) -> list[str]:
         lines.append(
             f"{escape(', '.join(verdict['beside']['scores']))} stand beside the metric: they are "
             "described, and nothing is concluded from them."
+        )
+    if "fixed" in verdict:
+        lines.append(
+            f"What is said of {escape(', '.join(verdict['fixed']['arms']))} holds for these "
+            "weights on this data, which they may have been trained on; nothing is said about how "
+            "they were trained, and no verdict depends on them."
         )
     suspect = [line["about"] for line in verdict["audit"] if line["finding"] in ("flaw", "differs")]
     unknown = [line["about"] for line in verdict["audit"] if line["finding"] == "unknown"]

@@ -6,6 +6,8 @@ RECORD/README.md         the question, verdict, tables, figures, and what cannot
        arms.csv, pairs.csv, curves.csv
        verdict.svg, curves.svg
        beside.csv, beside.svg   where scores stand beside the metric
+       fixed_arms.csv, fixed_pairs.csv, fixed_beside.csv, fixed.svg, fixed_beside.svg
+                                where fixed predictions joined recipes
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from triptych.report import cleaning, history
 from triptych.report.beside_forest import beside_figure
 from triptych.report.beside_table import beside_table
 from triptych.report.figures import MOST_POINTS, draw_curves, save_svg, verdict_figure
+from triptych.report.joined import fixed_part
 from triptych.report.readme import readme
 from triptych.report.tables import arms_of, arms_table, pairs_table
 from triptych.run import read_json, write_json
@@ -30,6 +33,7 @@ OURS = frozenset(
     {"README.md", VERDICT, PLAN}
     | {"arms.csv", "pairs.csv", "curves.csv", "verdict.svg", "curves.svg"}
     | {"beside.csv", "beside.svg"}
+    | {"fixed_arms.csv", "fixed_pairs.csv", "fixed_beside.csv", "fixed.svg", "fixed_beside.svg"}
 )
 
 
@@ -66,11 +70,9 @@ def _write(place: Path, folder: Path, verdict: dict[str, Any], plan: dict[str, A
     (place / "pairs.csv").write_text(pairs_table(verdict).to_csv(), encoding="utf-8")
     save_svg(verdict_figure(verdict), place / "verdict.svg")
     figures = ["verdict.svg"]
-    further, further_figure = beside_table(verdict), beside_figure(verdict)
-    if further is not None and further_figure is not None:
-        (place / "beside.csv").write_text(further.to_csv(), encoding="utf-8")
-        save_svg(further_figure, place / "beside.svg")
-        figures.append("beside.svg")
+    figures += _write_beside(place, verdict)
+    if (part := fixed_part(verdict)) is not None:
+        figures += _write_fixed(place, part)
     points = history.thinned(history.read_history(folder, verdict), MOST_POINTS)
     curves = draw_curves(points, verdict)
     if curves is not None:
@@ -80,6 +82,26 @@ def _write(place: Path, folder: Path, verdict: dict[str, Any], plan: dict[str, A
     runtimes, fingerprints = _of_cells(folder, verdict)
     text = readme(verdict, runtimes, fingerprints, figures)
     (place / "README.md").write_text(text, encoding="utf-8")
+
+
+def _write_beside(place: Path, verdict: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Table and figure of the scores beside the metric; returns the figures' names."""
+    further, figure = beside_table(verdict), beside_figure(verdict)
+    if further is None or figure is None:
+        return []
+    (place / f"{prefix}beside.csv").write_text(further.to_csv(), encoding="utf-8")
+    save_svg(figure, place / f"{prefix}beside.svg")
+    return [f"{prefix}beside.svg"]
+
+
+def _write_fixed(place: Path, part: Mapping[str, Any]) -> list[str]:
+    """What there is of fixed predictions among recipes; returns the figures' names."""
+    (place / "fixed_arms.csv").write_text(arms_table(part).to_csv(), encoding="utf-8")
+    if not part["pairs"]:
+        return []
+    (place / "fixed_pairs.csv").write_text(pairs_table(part).to_csv(), encoding="utf-8")
+    save_svg(verdict_figure(part), place / "fixed.svg")
+    return ["fixed.svg", *_write_beside(place, part, "fixed_")]
 
 
 def _of_cells(

@@ -181,17 +181,27 @@ def _moments(prefix: str, scores: Sequence[float]) -> dict[str, Value]:
 def _fixed_arms(verdict: Verdict) -> Table:
     metric, arms = verdict["metric"], verdict["arms"]
     groups = sorted({group for arm in arms.values() for group in arm["by_group"] or {}})
+    what = any("what" in arm for arm in arms.values())
     rows, data = [], []
     for name in arms_of(verdict):
         arm = arms[name]
         by_group = arm["by_group"] or {}
         each = [by_group.get(group) for group in groups]
-        rows.append((name, score(arm["score"]), f"{arm['items']:,}", *map(score, each)))
+        first = {"arm": name} | ({"what": arm["what"]} if what else {})
+        numbers = (score(arm["score"]), f"{arm['items']:,}", *map(score, each))
+        rows.append((*first.values(), *numbers))
         data.append(
-            {"arm": name, "metric": metric, "score": arm["score"], "items": arm["items"]}
+            first
+            | {"metric": metric, "score": arm["score"], "items": arm["items"]}
             | {f"{metric} on {group}": value for group, value in zip(groups, each, strict=True)}
         )
-    header = ("arm", f"{metric}, {unit(metric)}", "items", *[f"{metric} on {g}" for g in groups])
+    header = (
+        "arm",
+        *(["what"] if what else []),
+        f"{metric}, {unit(metric)}",
+        "items",
+        *[f"{metric} on {g}" for g in groups],
+    )
     return Table(header, tuple(rows), tuple(data))
 
 
@@ -323,8 +333,9 @@ def _fixed_pairs(verdict: Verdict) -> Table:
 def audit_table(verdict: Verdict) -> Table:
     """What the audit looked at and found: fair, flaw, differs or unknown."""
     marks = {"fair": "fair", "flaw": "FLAW", "differs": "DIFFERS", "unknown": "unknown"}
-    rows = tuple((line["about"], marks[line["finding"]], line["text"]) for line in verdict["audit"])
-    return Table(("audit of", "finding", "what was measured"), rows, tuple(verdict["audit"]))
+    lines = (*verdict["audit"], *verdict.get("fixed", {"audit": ()})["audit"])
+    rows = tuple((line["about"], marks[line["finding"]], line["text"]) for line in lines)
+    return Table(("audit of", "finding", "what was measured"), rows, lines)
 
 
 def _joined(value: Any) -> Value:

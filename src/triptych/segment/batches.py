@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.data.labelled import Image, LabelledData, LabelMap
-from triptych.errors import UserError
+from triptych.data.labelled import Checkable, Image, LabelledData, LabelMap
 from triptych.segment.augment import UNCHANGED, augment, draws_of
 from triptych.segment.recipes import SegmentRecipe
 from triptych.training.fingerprints import row_hashes
@@ -36,6 +36,7 @@ class CachedFrames:
         self._limit = limit
         self._frames: dict[int, tuple[Image, LabelMap]] = {}
         self._bytes = 0
+        self._full = False
         self._fingerprint: str | None = None
 
     def __len__(self) -> int:
@@ -49,7 +50,20 @@ class CachedFrames:
             if self._bytes + size <= self._limit:
                 self._frames[index] = frame
                 self._bytes += size
+            else:
+                self._full = True
         return frame
+
+    def check(self, index: int) -> tuple[int, int]:
+        """Height and width of a frame. Raises UserError naming a file that is broken.
+
+        A frame that fits is loaded and kept. Of one that does not, which would have to be loaded
+        again, only what `Checkable` promises is looked at.
+        """
+        if self._full and index not in self._frames and isinstance(self._data, Checkable):
+            return self._data.check(index)
+        height, width = self.load(index)[1].shape
+        return height, width
 
     def fingerprint(self) -> str:
         if self._fingerprint is None:
@@ -65,6 +79,8 @@ class Batch:
     labels: Tensor
     sources: Tensor
     """(N,) int64, hashes of the frames as they lie in the data."""
+    seconds: float
+    """Processor time that it took the thread that made it."""
 
 
 def steps_per_epoch(frames: int, batch_size: int) -> int:
@@ -78,25 +94,24 @@ def epoch_batches(
     """The batches of one epoch from step `start` on.
 
     Order and augmentation are drawn per sample from streams of (seed, epoch, step), so neither the
-    number of threads nor a restart in the middle changes a batch.
+    number of threads nor a restart in the middle changes a batch. Where frames have different
+    sizes, the recipe must crop them or take one at a time.
     """
     order = torch.randperm(len(frames), generator=stream(seed, "order", epoch)).tolist()
     size = recipe.batch_size
 
     def make(step: int) -> Batch:
+        began = time.thread_time()
         chosen = order[step * size : (step + 1) * size]
         draws = draws_of(len(chosen), seed, epoch, step)
         loaded = [frames.load(index) for index in chosen]
         pairs = [augment(*frame, recipe, d) for frame, d in zip(loaded, draws, strict=True)]
-        if len({image.shape for image, _ in pairs}) > 1:
-            raise UserError(
-                f"the frames of {recipe.data} have different sizes; crop them: --set crop=H,W"
-            )
         labels = np.stack([label for _, label in pairs])
         return Batch(
             as_tensor([image for image, _ in pairs]),
             torch.from_numpy(labels.astype(np.int64)),
             torch.cat([frame_hash(image) for image, _ in loaded]),
+            time.thread_time() - began,
         )
 
     workers = min(os.cpu_count() or 1, 8)

@@ -17,6 +17,9 @@ from triptych.data.open_data import open_data
 from triptych.errors import UserError
 from triptych.evaluation_folder import ITEMS, replaced_folder, write_files
 from triptych.run import Run, read_json, read_result, write_json
+from triptych.segment.joined import with_extra
+from triptych.segment.objective import loss_fingerprint
+from triptych.segment.preflight import is_begun
 from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.scores import Item, headline, items_table, read_items, scores_of
 
@@ -25,6 +28,7 @@ SPLIT = "folds"
 """What the scored split is called: every frame, by the model that was not trained on its drive."""
 
 TrainOne = Callable[[SegmentRecipe, Path], dict[str, Any]]
+Check = Callable[[LabelledData, Sequence[str]], None]
 
 
 def train_folds(
@@ -32,16 +36,23 @@ def train_folds(
     seed: int,
     out: Path,
     train_one: TrainOne,
+    check: Check,
     runtime: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Train `recipe` once for each drive by `train_one(recipe, folder)`, each a run of its own.
 
     They lie in `out/folds/DRIVE`; `out` gets their frames as one evaluation, their testimonies
-    summed, and a result of the same form as theirs. Raises UserError for data without drives.
+    summed, and a result of the same form as theirs. Before there is a folder, `check` gets all
+    frames, extra data with them, and the drives that are left out in turn, and may raise. Raises
+    UserError for data without drives.
     """
     frames = open_data(recipe.data, recipe.train_split)
     drives = drives_of(recipe, frames)
-    with Run.open(out, recipe, seed, {"all": frames.fingerprint()}, runtime) as run:
+    every = with_extra(frames, recipe.extra_data)
+    if not is_begun(out):
+        check(every, drives)
+    fingerprint = {"all": every.fingerprint()} | loss_fingerprint(recipe)
+    with Run.open(out, recipe, seed, fingerprint, runtime) as run:
         if (done := read_result(out)) is not None:
             return done
         run.restart()
@@ -54,7 +65,7 @@ def train_folds(
         scores = _join_evaluations(out, frames.name, frames.fingerprint(), results)
         shown = headline(scores)
         run.log(sum(r["updates"] for r in results.values()), SPLIT, **shown)
-        found = [read_json(out / FOLDS / drive / TESTIMONY) for drive in drives]
+        found = {drive: read_json(out / FOLDS / drive / TESTIMONY) for drive in drives}
         write_json(out / TESTIMONY, sum_of_testimonies(found))
         result = _join_results(recipe, seed, frames.name, shown, results)
         run.finish(result)
@@ -112,7 +123,6 @@ def _join_results(
 ) -> dict[str, Any]:
     each = list(results.values())
     seconds = sum(r["times"]["seconds"] for r in each)
-    waiting = sum(r["times"]["seconds"] * r["times"]["waiting_for_data"] for r in each)
     return {
         "recipe": recipe.name,
         "seed": seed,
@@ -128,42 +138,61 @@ def _join_results(
         "folds": {drive: dict(r["scores"]) for drive, r in results.items()},
         "times": {
             "seconds": round(seconds, 3),
-            "waiting_for_data": round(waiting / max(seconds, 1e-9), 4),
+            **_join_shares([r["times"] for r in each]),
         },
     }
 
 
-def sum_of_testimonies(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What several trainings did, as one testimony: counts are summed, ranges are joined.
+def _join_shares(times: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Seconds in steps of all folds, and the shares of them, see `step_clock.times_of`."""
+    # A fold that ended before steps were timed has a share of all its seconds, and only the one.
+    steps = [t.get("steps", t["seconds"]) for t in times]
+    joined = {"steps": round(sum(steps), 3)}
+    for name in ("waiting_for_data", "augmenting"):
+        known = [(long, t[name]) for long, t in zip(steps, times, strict=True) if name in t]
+        if known:
+            whole = max(sum(long for long, _ in known), 1e-9)
+            joined[name] = round(sum(long * share for long, share in known) / whole, 4)
+    return joined
 
-    An entry counts as never changed where it never changed in any of them.
+
+_SUMMED = (
+    "samples", "updates", "strangers_seen", "copies_in_batches", "versions_of_copies",
+    "probed_copies", "probed_versions", "probes",
+)  # fmt: skip
+_OF_ONE_FOLD = ("training_images", "images_seen", "images_seen_by_epoch")
+"""The folds share most of their frames, so neither a sum nor one fold's number is of the whole."""
+
+
+def sum_of_testimonies(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What the trainings without each drive did, as one testimony; theirs are kept in `folds`.
+
+    Counts of what was done are summed, ranges are joined. An entry counts as never changed where
+    it never changed in any one of them. How many images were seen is told by each fold alone.
     """
-    first = found[0]
-    summed = {
-        key: sum(t[key] for t in found)
-        for key, value in first.items()
-        if isinstance(value, int) and not isinstance(value, bool)
-    }
-    settings = {
-        name: {
-            "first": first["settings"][name]["first"],
-            "min": min(t["settings"][name]["min"] for t in found),
-            "max": max(t["settings"][name]["max"] for t in found),
-            "last": found[-1]["settings"][name]["last"],
+    told = list(found.values())
+    first = told[0]
+    settings = {}
+    for name in sorted({name for t in told for name in t["settings"]}):
+        # A fold from before a setting was noted does not have it.
+        noted = [t["settings"][name] for t in told if name in t["settings"]]
+        settings[name] = {
+            "first": noted[0]["first"],
+            "min": min(values["min"] for values in noted),
+            "max": max(values["max"] for values in noted),
+            "last": noted[-1]["last"],
         }
-        for name in first["settings"]
-    }
-    by_epoch = zip(*(t["images_seen_by_epoch"] for t in found), strict=False)
     return {
-        **first,
-        **summed,
-        "images_seen_by_epoch": [sum(counts) for counts in by_epoch],
-        "augmented": any(t["augmented"] for t in found),
+        **{name: value for name, value in first.items() if name not in _OF_ONE_FOLD},
+        **{name: sum(t[name] for t in told) for name in _SUMMED},
+        "augmented": any(t["augmented"] for t in told),
         "settings": settings,
-        "entries_never_changed": _in_all(found, "entries_never_changed"),
-        "buffers_never_changed": _in_all(found, "buffers_never_changed"),
+        "parameters_never_changed": max(t["parameters_never_changed"] for t in told),
+        "entries_never_changed": _in_any(told, "entries_never_changed"),
+        "buffers_never_changed": _in_any(told, "buffers_never_changed"),
+        "folds": {drive: dict(t) for drive, t in found.items()},
     }
 
 
-def _in_all(found: Sequence[Mapping[str, Any]], key: str) -> list[str]:
-    return sorted(set.intersection(*(set(t[key]) for t in found)))
+def _in_any(told: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    return sorted({name for t in told for name in t[key]})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from triptych.data.classes import ClassSet
 from triptych.errors import UserError, WorkFailed
-from triptych.normalisation import IMAGENET, Normalisation
+from triptych.normalisation import Normalisation
 from triptych.segment.models import ModelEntry, entry, is_name
 from triptych.segment.models.smp_folder import is_smp_folder, load_smp_folder
 from triptych.weights import fetch, load
@@ -58,8 +58,8 @@ def open_network(model: str, weights: Path | None = None) -> Network:
         licence = known.weights.licence if known.weights and weights is None else None
         return Network(model, model, with_weights, known.normalisation, known.classes, licence)
     if is_smp_folder(folder):
-        saved, architecture, classes = load_smp_folder(folder)
-        return Network(folder.resolve().name, architecture, saved, IMAGENET, classes)
+        saved, architecture, normalisation, classes = load_smp_folder(folder)
+        return Network(folder.resolve().name, architecture, saved, normalisation, classes)
     from triptych.segment.trained import load as load_run
 
     trained, architecture, classes = load_run(folder)

@@ -12,9 +12,19 @@ from torch.nn import functional as F
 from triptych.data.classes import VOID
 from triptych.data.labelled import LabelledData
 from triptych.segment.inverse.loss import InverseFormLoss, JointWeights, joint_loss
-from triptych.segment.inverse.shipped import shipped_network
+from triptych.segment.inverse.shipped import chosen_network, digest, shipped_network
 from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.weighting import class_weights, pixel_counts
+
+
+def loss_fingerprint(recipe: SegmentRecipe) -> dict[str, str]:
+    """What else than recipe and data decides the loss: the weights of a network that is named.
+
+    Raises UserError and WorkFailed where these cannot be had.
+    """
+    if recipe.boundary != "inverseform" or recipe.inverse_network is None:
+        return {}
+    return {"inverse_network": digest(recipe.inverse_network)}
 
 
 class Objective(nn.Module):
@@ -22,7 +32,9 @@ class Objective(nn.Module):
 
     From the outputs of `forward_train` and label maps (N, H, W) to the terms of the joint loss
     (see `inverse.loss.joint_loss`) with their weighted sum `total`. Boundaries that a model
-    predicts of its own accord count only where the recipe says so.
+    predicts of its own accord count only where the recipe says so; where it does not, the parts
+    that predict them are frozen, see `initialise`. Raises UserError where the recipe names an
+    inverse network that is none.
     """
 
     weights: Tensor | None
@@ -36,7 +48,9 @@ class Objective(nn.Module):
         self.boundary = recipe.boundary != "none"
         self.inverse = None
         if recipe.boundary == "inverseform":
-            self.inverse = InverseFormLoss(shipped_network())
+            chosen = recipe.inverse_network
+            network = shipped_network() if chosen is None else chosen_network(chosen)
+            self.inverse = InverseFormLoss(network, along_geodesics=bool(recipe.geodesic))
 
     def forward(self, outputs: Mapping[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
         if not self.boundary:

@@ -11,13 +11,10 @@ from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
 from triptych.data.classes import ClassSet
+from triptych.data.frames import SUFFIXES
 from triptych.data.labelled import Image, LabelMap
 from triptych.errors import UserError
 
-SUFFIXES = (
-    ".avif", ".bmp", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
-    ".tif", ".tiff", ".webp",
-)  # fmt: skip
 LARGEST = 89_478_485
 """Pixels of the largest picture that is read: Pillow's limit against decompression bombs."""
 # Pillow only warns between once and twice its limit; here that is an error with a clear line.

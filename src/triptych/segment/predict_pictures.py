@@ -10,10 +10,10 @@ from typing import Any
 
 from PIL import Image as Pillow
 
+from triptych.data.class_record import write_classes
 from triptych.data.labelled import Image
 from triptych.errors import UserError, WorkFailed
 from triptych.progress import bar
-from triptych.segment.class_record import write_classes
 from triptych.segment.labeller import FrameKey
 from triptych.segment.labelling import Clock, Labelled, Labelling, PredictOptions
 from triptych.segment.pictures import find_pictures, read_picture, write_labels, write_png

@@ -10,9 +10,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from triptych.data.class_record import write_classes
 from triptych.data.labelled import Image
 from triptych.progress import bar
-from triptych.segment.class_record import write_classes
 from triptych.segment.flow import Grey, motion_between, reduced_grey
 from triptych.segment.labeller import FrameKey
 from triptych.segment.labelling import Clock, Labelled, Labelling, PredictOptions

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from triptych.errors import UserError
 from triptych.recipe import Recipe, register
-from triptych.segment.inverse import recipe as _inverse  # noqa: F401 - enters its recipe
+from triptych.segment.inverse.recipe import THE_PUBLISHED  # importing it enters its recipe
 from triptych.training.schedules import Schedule
 
 
@@ -19,9 +19,9 @@ class SegmentRecipe(Recipe):
     val_data: str | None = None
     """Another data set to evaluate on; None is `data`."""
     extra_data: str | None = None
-    """A data set whose `train` split is trained on along, its classes mapped to those of `data`,
-    such as pictures that a teacher labelled: `triptych predict DIR --model TEACHER --save-labels`
-    writes them."""
+    """A data set whose `train` split is trained on along, its classes mapped to those of `data`.
+    Pictures that a teacher labelled are `labelled:DIR,OUT/labels/TEACHER`, after
+    `triptych predict DIR --model TEACHER --save-labels --out OUT`."""
     train_split: str = "train"
     val_split: str = "val"
     schedule: Schedule = "cosine"
@@ -59,6 +59,12 @@ class SegmentRecipe(Recipe):
     boundary: Literal["none", "edges", "inverseform"] = "none"
     """What is learnt besides the labels: nothing, the boundaries (an edge head with its balanced
     cross-entropy, and attention to what it finds), or these and InverseForm (Borse 2021)."""
+    inverse_network: str | None = None
+    """Which inverse network InverseForm asks: None is the one in this package, `published` that of
+    its authors, else the folder of a run of `segment/inverse`."""
+    geodesic: bool | None = None
+    """Whether InverseForm measures homographies along geodesics instead of by the norm of their
+    coefficients; not with the published network, whose coefficients are no homography's."""
     folds: Literal["none", "drives"] = "none"
     """`drives`: one training for each drive of `train_split`, scored on that drive and trained on
     the others; the run's scores are over the frames of all."""
@@ -81,6 +87,9 @@ class SegmentRecipe(Recipe):
                 0 <= value < math.inf for value in (self.gamma, self.noise, self.blur)
             ),
             "trunk_lr must be above 0": 0 < self.trunk_lr < math.inf,
+            "geodesic=true needs homographies, which inverse_network=published does not give": not (
+                self.geodesic and self.inverse_network == THE_PUBLISHED
+            ),
             "scale must be two positive numbers, the smaller first": (
                 0 < self.scale[0] <= self.scale[1] < math.inf
             ),

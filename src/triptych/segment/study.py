@@ -142,6 +142,19 @@ def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
+def evaluated_on(recipe: SegmentRecipe | InverseRecipe, metric: str) -> tuple[str, str]:
+    """Data and split of the frames that a recipe's runs are scored on, whatever the metric.
+
+    Where each drive is left out once (`folds`), these are all frames of the training split. Raises
+    UserError for an inverse network, which labels no frames.
+    """
+    if isinstance(recipe, InverseRecipe):
+        raise UserError(f"{recipe.name} trains an inverse network, which labels no frames")
+    if recipe.folds == "drives":
+        return recipe.data, recipe.train_split
+    return recipe.val_data or recipe.data, recipe.val_split
+
+
 def check(recipe: SegmentRecipe | InverseRecipe) -> None:
     """Raise UserError where no model has the recipe's name for it."""
     if isinstance(recipe, SegmentRecipe):
@@ -173,6 +186,7 @@ STUDY = Study(
     run_items=run_items,
     predict_items=predict_items,
     evaluation_items=evaluation_items,
+    evaluated_on=evaluated_on,
     beside=tuple(BY_LIGHT),
     group_unit="drives",
 )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from triptych.audit import TESTIMONY
+from triptych.data.class_record import write_classes
+from triptych.data.labelled import LabelledData
 from triptych.data.open_data import open_data
 from triptych.errors import UserError
 from triptych.inference import Prepared, Runtime
 from triptych.run import Run, read_result, write_json
 from triptych.runtime import runtime_record
 from triptych.segment.batches import (
-    Batch,
     CachedFrames,
     epoch_batches,
     frame_hash,
@@ -27,16 +27,17 @@ from triptych.segment.batches import (
     steps_per_epoch,
 )
 from triptych.segment.carried_edges import Trainable, WithEdges, without_edges
-from triptych.segment.class_record import write_classes
 from triptych.segment.evaluate import evaluate
 from triptych.segment.folds import train_folds
 from triptych.segment.initialise import initialise
-from triptych.segment.joined import JoinedFrames
+from triptych.segment.joined import with_extra
 from triptych.segment.models import create, entry
-from triptych.segment.objective import Objective
+from triptych.segment.objective import Objective, loss_fingerprint
 from triptych.segment.open_labeller import NetworkLabeller
+from triptych.segment.preflight import check_batches, check_frames, is_begun
 from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.scores import headline
+from triptych.segment.step_clock import StepClock, times_of
 from triptych.stopping import StopRequest
 from triptych.training.cost import macs
 from triptych.training.device import autocast, device_name, pick_device
@@ -80,9 +81,7 @@ def train(
     stop = stop or StopRequest()
     place = pick_device(device)
     keep_memory()
-    # A model or an initialisation that will not do is refused before there is a folder.
     if recipe.folds == "drives":
-        initialise(create(recipe.model), recipe)
         return train_folds(
             recipe,
             seed,
@@ -90,6 +89,7 @@ def train(
             lambda fold, folder: train(
                 fold, seed, folder, device=device, stop=stop, show_progress=show_progress
             ),
+            lambda frames, drives: check_folds(recipe, seed, frames, drives, place, show_progress),
             runtime_record(device_name(place)),
         )
     train_frames = _open(recipe.data, recipe.train_split, recipe.extra_data)
@@ -100,10 +100,21 @@ def train(
             "itself: --set val_data=none"
         )
     fingerprint = {"train": train_frames.fingerprint(), "val": val_frames.fingerprint()}
-    state, data = start(recipe, seed, train_frames, val_frames, place)
+    fingerprint |= loss_fingerprint(recipe)
+
+    def ready() -> tuple[TrainState, TrainData]:
+        shapes = check_frames(train_frames, show_progress=show_progress)
+        check_frames(val_frames, show_progress=show_progress)
+        state, data = start(recipe, seed, train_frames, val_frames, place)
+        check_batches(state.model, recipe, shapes, f"{recipe.data} {recipe.train_split}")
+        return state, data
+
+    # What cannot be trained is refused before there is a folder; a run that ended costs nothing.
+    made = None if is_begun(out) else ready()
     with Run.open(out, recipe, seed, fingerprint, runtime_record(device_name(place))) as run:
         if (done := read_result(out)) is not None:
             return done
+        state, data = made or ready()
         write_classes(out, train_frames.classes)
         run.restore(state)
         total = recipe.epochs * steps_per_epoch(len(data.train), recipe.batch_size)
@@ -143,8 +154,7 @@ def train(
             data=f"{data.val.name} {data.val.split}",
             scores=headline(scores),
         )
-        waited = state.waited / max(state.seconds, 1e-9)
-        result["times"]["waiting_for_data"] = round(waited, 4)
+        result["times"] |= times_of(state)
         run.finish(result)
         return result
 
@@ -166,8 +176,9 @@ def train_epoch(
     steps = steps_per_epoch(len(data.train), recipe.batch_size)
     total = recipe.epochs * steps
     model.train()
+    clock = StepClock(state)
     batches = epoch_batches(data.train, recipe, seed, state.epoch, start=state.step_in_epoch)
-    for batch in timed(batches, state):
+    for batch in clock.batches(batches):
         write_rate(state.optimiser, rate(recipe, state.step, total), recipe.weight_decay)
         seed_libraries(seed, state.epoch, state.step_in_epoch)
         images = normalise(batch.images.to(device), data)
@@ -188,6 +199,7 @@ def train_epoch(
             state.ema.update(model, state.step)
         named = {"loss" if k == "total" else f"loss_{k}": v.item() for k, v in terms.items()}
         state.count_update(len(images), **named)
+        clock.end_step()
         after_step()
     means = state.end_epoch()
     last = rate(recipe, state.step - 1, total)
@@ -205,10 +217,9 @@ def start(
 ) -> tuple[TrainState, TrainData]:
     """A fresh state and the data, before the first step."""
     seed_libraries(seed, "weights")
-    model: nn.Module = create(recipe.model, classes=len(train_frames.classes))
-    initialise(model, recipe)
-    if recipe.boundary != "none":
-        model = WithEdges(model)
+    net = create(recipe.model, classes=len(train_frames.classes))
+    initialise(net, recipe)
+    model: nn.Module = net if recipe.boundary == "none" else WithEdges(net)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainState(
         model=model,
@@ -228,10 +239,25 @@ def start(
     return state, data
 
 
+def check_folds(
+    recipe: SegmentRecipe,
+    seed: int,
+    frames: LabelledData,
+    drives: Sequence[str],
+    device: torch.device,
+    show_progress: bool,
+) -> None:
+    """Raise UserError where a training without one of the drives could not be begun."""
+    whole = CachedFrames(frames)
+    shapes = check_frames(whole, show_progress=show_progress)
+    state, _ = start(recipe, seed, whole, whole, device)
+    for drive in drives:
+        kept = [s for s, group in zip(shapes, frames.groups, strict=True) if group != drive]
+        check_batches(state.model, recipe, kept, f"{recipe.data} not-drive:{drive}")
+
+
 def _open(spec: str, split: str, extra: str | None = None) -> CachedFrames:
-    frames = open_data(spec, split)
-    if extra is not None:
-        frames = JoinedFrames(frames, open_data(extra, "train"))
+    frames = with_extra(open_data(spec, split), extra)
     if not len(frames):
         raise UserError(f"{spec}: the split {split} has no frames")
     return CachedFrames(frames)
@@ -241,17 +267,6 @@ def normalise(images: Tensor, data: TrainData) -> Tensor:
     """uint8 pictures (N, 3, H, W) as the model wants them, float32, channels_last."""
     wide = images.float().contiguous(memory_format=torch.channels_last)
     return wide.mul_(data.scale).sub_(data.mean).div_(data.std)
-
-
-def timed(batches: Iterator[Batch], state: TrainState) -> Iterator[Batch]:
-    """The same batches; the time that each was waited for is added to the state's."""
-    while True:
-        start = time.perf_counter()
-        batch = next(batches, None)
-        state.waited += time.perf_counter() - start
-        if batch is None:
-            return
-        yield batch
 
 
 def labeller(state: TrainState, recipe: SegmentRecipe, data: TrainData) -> NetworkLabeller:

@@ -7,12 +7,13 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from triptych.data.class_record import CLASSES, read_classes
 from triptych.data.classes import ClassSet
 from triptych.errors import UserError
 from triptych.run import newest_checkpoint, read_json
 from triptych.segment.carried_edges import NET
-from triptych.segment.class_record import CLASSES, read_classes
 from triptych.segment.folds import FOLDS
+from triptych.segment.inverse.recipe import MODEL as INVERSE
 from triptych.shipping import write_shipped
 
 
@@ -20,7 +21,8 @@ def load(folder: Path) -> tuple[nn.Module, str, ClassSet]:
     """The model of a run's newest checkpoint in evaluation mode, its registry name, its classes.
 
     The averaged weights are taken where the run kept some. Raises UserError where the folder is
-    no run of this study, has no checkpoint or one for each drive, or its weights do not fit.
+    no run of this study or of an inverse network, has no checkpoint or one for each drive, or its
+    weights do not fit.
     """
     from triptych.segment.models import create
     from triptych.segment.models.base import load_published
@@ -29,6 +31,11 @@ def load(folder: Path) -> tuple[nn.Module, str, ClassSet]:
     study = str(recipe.get("name", "")).partition("/")[0]
     if study != "segment":
         raise UserError(f"{folder} is a run of '{study}', not of 'segment'")
+    if recipe.get("model") == INVERSE:
+        raise UserError(
+            f"{folder} is a run of {recipe['name']}: an inverse network, which the InverseForm "
+            "loss uses, not a segmentation model"
+        )
     if (folder / FOLDS).is_dir():
         raise UserError(f"{folder} has one model for each drive: give a folder in {folder / FOLDS}")
     checkpoint = newest_checkpoint(folder)

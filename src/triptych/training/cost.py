@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -25,8 +25,13 @@ def macs(model: nn.Module, height: int, width: int | None = None) -> int:
     Of convolutions, linear layers and the two matrix products of attention; norms, activations
     and additions are not counted. Works on the meta device.
     """
-    with FlopCounterMode(display=False) as counter:
-        evaluate_once(model, height, width)
+    return macs_of(lambda: evaluate_once(model, height, width))
+
+
+def macs_of(call: Callable[[], object]) -> int:
+    """Multiply-accumulates of what `call` computes, counted as `macs` does."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        call()
     flops: int = counter.get_total_flops()
     return flops // 2
 
@@ -60,12 +65,13 @@ def evaluate_once(model: nn.Module, height: int, width: int | None = None) -> No
     forward = getattr(model, "forward_every_token", model)
     first = next(model.parameters())
     images = torch.zeros(1, 3, height, width or height, device=first.device, dtype=first.dtype)
-    with _evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         forward(images)
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode for a while; each of its modules gets its own mode back."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

@@ -7,15 +7,18 @@ from torch import nn
 
 from triptych.errors import UserError
 
+_TRUNKS = frozenset({"trunk", "backbone", "encoder", "segformer", "base_net"})
+"""What models call what comes before their head."""
+
 
 def adamw(
     model: nn.Module, lr: float, weight_decay: float, *, trunk_lr: float = 1.0
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov 2019) without weight decay on biases and normalisation layers.
 
-    With a `trunk_lr` other than 1, parameters under `trunk.` form groups of their own, whose
-    learning rate is that multiple of what is written (see `schedules.write_rate`). Raises
-    UserError where there are none.
+    With a `trunk_lr` other than 1, parameters of the trunk (in a module with a name of `_TRUNKS`)
+    form groups of their own, whose learning rate is that multiple of what is written (see
+    `schedules.write_rate`). Raises UserError where there are none.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     apart = trunk_lr != 1.0
@@ -46,4 +49,4 @@ def adamw(
 
 
 def _in_trunk(name: str) -> bool:
-    return "trunk" in name.split(".")[:-1]
+    return not _TRUNKS.isdisjoint(name.split(".")[:-1])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from triptych.errors import Stopped
 from triptych.progress import Bar, bar
-from triptych.run import Run
+from triptych.run import Keeper
 from triptych.stopping import StopRequest
 from triptych.training.state import TrainState
 
@@ -19,7 +19,7 @@ SAVE_EVERY_SECONDS = 300
 class Pace:
     """Made by `Pace.keeping`; a training loop calls `after_step` and `save`."""
 
-    def __init__(self, run: Run, state: TrainState, total: int, stop: StopRequest, shown: Bar):
+    def __init__(self, run: Keeper, state: TrainState, total: int, stop: StopRequest, shown: Bar):
         self._run, self._state, self._total = run, state, total
         self._stop, self._shown = stop, shown
         self._last = self._saved = time.monotonic()
@@ -28,7 +28,7 @@ class Pace:
     @contextlib.contextmanager
     def keeping(
         cls,
-        run: Run,
+        run: Keeper,
         state: TrainState,
         *,
         title: str,

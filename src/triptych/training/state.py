@@ -38,8 +38,14 @@ class TrainState:
     """Whether the loss of a complete epoch was not finite: the run ends with the score it has."""
     seconds: float = 0.0
     """Time spent, over all starts of this run."""
+    stepping: float = 0.0
+    """Seconds of these inside steps, where the loop measures them, as it may the next three."""
     waited: float = 0.0
-    """Seconds of these that the loop waited for its next batch, where it measures them."""
+    """Seconds of `stepping` that the loop waited for its next batch."""
+    processor: float = 0.0
+    """Processor time of the whole process in steps, in seconds."""
+    augmenting: float = 0.0
+    """Processor time of the threads that load and augment, in seconds."""
     sums: dict[str, float] = field(default_factory=dict)
     """Running sums over the epoch that is not complete, such as the loss."""
     hypers: dict[str, float] = field(default_factory=dict)
@@ -54,7 +60,10 @@ class TrainState:
         "samples",
         "diverged",
         "seconds",
+        "stepping",
         "waited",
+        "processor",
+        "augmenting",
         "sums",
         "hypers",
     )
@@ -120,8 +129,11 @@ class TrainState:
         state["state"] = entries
         self.optimiser.load_state_dict(state)
         for key in self._counters:
-            # `waited` came later than the first checkpoints.
+            # Some came later than the first checkpoints.
             setattr(self, key, counters.get(key, getattr(self, key)))
+        if "stepping" not in counters:
+            # What was waited is of all seconds then.
+            self.stepping = self.seconds
         if self.witness is not None:
             self.witness.restore(load_file(folder / "witness.safetensors"), counters["witness"])
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.training.fingerprints import entry_hashes, row_hashes
+from triptych.training.idle import idle_parameters
 
 
 class Witness:
@@ -62,16 +63,46 @@ class Witness:
         notes["input"] = [*map(int, inputs.shape[1:]), str(inputs.dtype).removeprefix("torch.")]
         groups = optimiser.param_groups
         for group in groups:
-            self.note(lr=float(group["lr"]))
+            # A trunk may learn at a multiple of the rate, which is noted apart.
+            multiple = group.get("multiple", 1.0)
+            name = "lr" if multiple == 1.0 else f"lr x{multiple:g}"
+            self.note(**{name: float(group["lr"])})
         self.note(weight_decay=max(float(g.get("weight_decay", 0.0)) for g in groups))
         drops = [float(getattr(m, "drop_prob", 0.0) or 0.0) for m in model.modules()]
         self.note(drop_path=max(drops))
 
     def note(self, **values: float) -> None:
         """First, smallest, largest and last value of a setting over the run."""
+        part = self._notes.get("part")
         for name, value in values.items():
             seen = self._notes["ranges"].setdefault(name, [value, value, value, value])
             seen[1:] = [min(seen[1], value), max(seen[2], value), value]
+            if part is not None:
+                low, high, total, count = part["ranges"].get(name, [value, value, 0.0, 0])
+                part["ranges"][name] = [min(low, value), max(high, value), total + value, count + 1]
+
+    def begin_part(self) -> None:
+        """From now on note settings also for a part of the run, such as one interval of PBT."""
+        notes = self._notes
+        notes["part"] = {
+            "samples": notes["samples"],
+            "updates": notes["updates"],
+            "ranges": {},
+        }
+
+    def part(self) -> tuple[int, int, dict[str, dict[str, float]]]:
+        """Samples and updates since `begin_part`, and `min`, `max` and `mean` of each setting."""
+        notes = self._notes
+        part = notes["part"]
+        settings = {
+            name: {"min": low, "max": high, "mean": total / count}
+            for name, (low, high, total, count) in sorted(part["ranges"].items())
+        }
+        return (
+            notes["samples"] - part["samples"],
+            notes["updates"] - part["updates"],
+            settings,
+        )
 
     def end_epoch(self) -> None:
         self._merge()
@@ -108,7 +139,8 @@ class Witness:
         before, after = notes["first"], entry_hashes(model)
         still = [name for name, value in after.items() if before.get(name) == value]
         parameters = dict(model.named_parameters())
-        frozen = sorted(name for name in still if name in parameters)
+        idle = idle_parameters(model, notes["input"][:-1]) if notes["input"] else set()
+        frozen = sorted(name for name in still if name in parameters and name not in idle)
         return {
             "training_images": len(known),
             "images_seen": inside,
@@ -130,5 +162,7 @@ class Witness:
             "parameters": sum(p.numel() for p in parameters.values()),
             "parameters_never_changed": sum(parameters[name].numel() for name in frozen),
             "entries_never_changed": frozen,
+            "parameters_idle": sum(parameters[name].numel() for name in idle),
+            "entries_idle": sorted(idle),
             "buffers_never_changed": sorted(name for name in still if name not in parameters),
         }

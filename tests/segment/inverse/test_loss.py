@@ -199,6 +199,28 @@ def test_the_joint_loss_by_hand() -> None:
     assert terms["total"].item() == pytest.approx(total.item())
 
 
+def test_the_auxiliary_pair_is_judged_like_the_main_one() -> None:
+    labels = torch.zeros(1, 4, 10, dtype=torch.int64)
+    labels[..., 5:] = 1
+    generator = torch.Generator().manual_seed(3)
+    names = {"logits": 2, "aux": 2, "edges": 1, "aux_edges": 1}
+    found = {k: 3 * torch.randn(1, c, 4, 10, generator=generator) for k, c in names.items()}
+    given = {"pixel_loss": pixel_loss, "inverse": Fixed(), "weights": JointWeights()}
+    terms = joint_loss(found, labels, **given)
+    main = joint_loss({k: found[k] for k in ("logits", "edges")}, labels, **given)
+    again = joint_loss({"logits": found["aux"], "edges": found["aux_edges"]}, labels, **given)
+    assert set(terms) == set(main) | {"aux", "aux_edges", "aux_inverse", "aux_attention"}
+    for name in ("edges", "inverse", "attention"):
+        assert torch.equal(terms[f"aux_{name}"], again[name])
+        assert torch.equal(terms[name], main[name])
+    assert torch.equal(terms["aux"], again["segmentation"])
+    # As published: the whole joint loss of the main pair and 0.4 of the auxiliary one's.
+    expected = main["total"] + 0.4 * again["total"]
+    assert terms["total"].item() == pytest.approx(expected.item(), rel=1e-6)
+    without = joint_loss(found, labels, **given | {"weights": JointWeights(aux=0)})
+    assert torch.equal(without["total"], main["total"])
+
+
 def test_terms_are_left_out_where_there_is_nothing_to_compute() -> None:
     labels = torch.zeros(1, 8, 8, dtype=torch.int64)
     logits = {"logits": torch.zeros(1, 2, 8, 8)}

@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
+import timm
 import torch
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
 from triptych import recipe as recipes
+from triptych.data.class_record import write_classes
 from triptych.data.classes import CAMVID, CITYSCAPES, ClassSet
 from triptych.errors import UserError
-from triptych.normalisation import IMAGENET
+from triptych.normalisation import IMAGENET, Normalisation
 from triptych.segment import train as training
-from triptych.segment.class_record import write_classes
 from triptych.segment.models import create, entry, is_name
 from triptych.segment.models.base import SegmentationModel
 from triptych.segment.models.label_folder import LabelFolder
@@ -33,6 +34,8 @@ from triptych.study import Predictions
 pytestmark = pytest.mark.filterwarnings("ignore:`timm-` encoders:DeprecationWarning")
 
 LITE = "smp:linknet:timm-tf_efficientnet_lite0"
+HALVES = Normalisation(mean=(0.5,) * 3, std=(0.5,) * 3, scale=1 / 255)
+"""As timm's EfficientNet-Lite was trained."""
 SMALL = {"encoder_name": "resnet18", "encoder_depth": 3, "encoder_weights": None}
 """A model of 0.8 M parameters, stride 8."""
 
@@ -127,7 +130,8 @@ class TestByName:
     def test_what_is_known_of_it(self) -> None:
         known = entry(LITE)
         assert (known.name, known.outputs, known.classes) == (LITE, 19, CITYSCAPES)
-        assert (known.normalisation, known.weights) == (IMAGENET, None)
+        assert (known.normalisation, known.weights) == (HALVES, None)
+        assert entry("smp:linknet:resnet18").normalisation == IMAGENET
         network = theirs("linknet", "timm-tf_efficientnet_lite0", 19)
         assert known.parameters == sum(each.numel() for each in network.parameters())
         assert is_name(LITE)
@@ -244,6 +248,48 @@ class TestFolders:
         write_classes(tmp_path / "three", ClassSet("two", ("a", "b"), colours[:2]))
         with pytest.raises(UserError, match=r"names 2 classes, the model has 3"):
             open_network(str(tmp_path / "three"))
+
+    def test_pictures_are_normalised_as_timm_says_of_its_encoders(self, tmp_path: Path) -> None:
+        for encoder, wanted in (("tu-tf_efficientnet_lite0", HALVES), ("tu-resnet18", IMAGENET)):
+            folder = tmp_path / encoder
+            saved(folder, 19, encoder_name=encoder)
+            cfg = timm.get_pretrained_cfg(encoder.removeprefix("tu-"))
+            assert (cfg.mean, cfg.std) == (wanted.mean, wanted.std)
+            assert open_network(str(folder)).normalisation == wanted
+
+    def test_the_folder_itself_may_say_how_pictures_are_normalised(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        saved(tmp_path, 19)
+        assert open_network(str(tmp_path)).normalisation == IMAGENET
+        (warning,) = (r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+        assert "how pictures are normalised for resnet18: as for ImageNet" in warning
+        assert "\n" not in warning
+        caplog.clear()
+        says = {"mean": [1, 2, 3], "std": [4, 5, 6.5], "scale": 1}
+        file = tmp_path / "classes.json"
+        file.write_text(json.dumps({"normalisation": says}))
+        opened = open_network(str(tmp_path))
+        assert opened.normalisation == Normalisation((1.0, 2.0, 3.0), (4.0, 5.0, 6.5), 1.0)
+        assert opened.classes == CITYSCAPES
+        assert not caplog.records
+        write_classes(tmp_path, CITYSCAPES)
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"normalisation": says}))
+        assert open_network(str(tmp_path)).normalisation == opened.normalisation
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"mean": [1, 2]}, {"std": [0, 1, 1]}, {"scale": "x"}, {"mean": None}, {"scale": -1},
+         {"mean": [float("nan"), 0, 0]}, {"std": 3}],
+    )  # fmt: skip
+    def test_a_record_of_normalisation_that_is_none(
+        self, tmp_path: Path, change: dict[str, object]
+    ) -> None:
+        saved(tmp_path, 19)
+        says = {"mean": [1, 2, 3], "std": [4, 5, 6.5], "scale": 1} | change
+        (tmp_path / "classes.json").write_text(json.dumps({"normalisation": says}))
+        with pytest.raises(UserError, match=r"classes\.json: normalisation must hold mean and std"):
+            open_network(str(tmp_path))
 
     def test_pytorchs_own_format(self, tmp_path: Path) -> None:
         network = saved(tmp_path, 19)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -13,10 +13,13 @@ from triptych.errors import UserError
 from triptych.inference import Prepared, Runtime
 from triptych.normalisation import IMAGENET
 from triptych.segment.models import create, entry
+from triptych.segment.models.base import SegmentationModel
 from triptych.segment.models.hms import HRNetOCRMultiScale, fuse, scaled_images
 from triptych.segment.models.hrnet_ocr import HRNetOCR
 from triptych.segment.models.hrnet_trunk import HRNetTrunk
 from triptych.segment.models.scales import PUBLISHED_SCALES, TRAINING_SCALES
+
+Untrained = Callable[[SegmentationModel, str], tuple[list[str], list[str]]]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -151,10 +154,35 @@ def test_training_looks_at_two_scales(images: Tensor) -> None:
     seen: list[int] = []
     model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-1]))
     model.train()
-    found = model.forward_train(torch.cat([images, images]))
+    model.forward_train(torch.cat([images, images]))
     assert seen == [int(56 * scale) for scale in reversed(TRAINING_SCALES)]
-    sum(x.square().mean() for x in found.values()).backward()
-    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize("boundary", ["none", "edges", "inverseform"])
+def test_everything_learns_but_the_boundary_head_of_a_training_without(
+    boundary: str, untrained: Untrained
+) -> None:
+    missed, frozen = untrained(narrow(), boundary)
+    assert missed == []
+    head = [name for name, _ in narrow().named_parameters() if name.startswith("edge_head.")]
+    assert frozen == (head if boundary == "none" else [])
+
+
+@pytest.mark.parametrize("sure", [4.0, 7.0, 10.0])
+def test_a_wrong_boundary_that_is_sure_is_unlearnt_in_bfloat16(images: Tensor, sure: float) -> None:
+    model = narrow().train()
+    last = model.edge_head.last_layer[-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.fill_(sure)
+    with torch.autocast("cpu", torch.bfloat16):
+        edges = model.forward_train(torch.cat([images, images]))["edges"]
+    assert edges.dtype == torch.float32
+    torch.testing.assert_close(edges, torch.full_like(edges, sure), rtol=0.05, atol=0)
+    nowhere = torch.zeros_like(edges)
+    F.binary_cross_entropy_with_logits(edges, nowhere).backward()
+    # The mean of sigmoid(logit) - 0, as for a head without the way through probabilities.
+    assert last.bias.grad.item() == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (33, 47), (129, 66)])

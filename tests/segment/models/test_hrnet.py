@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,20 @@ import timm
 import torch
 from torch import nn
 
+from triptych import recipe as recipes
+from triptych.audit import audit_run
 from triptych.errors import UserError
+from triptych.segment import train as training
 from triptych.segment.models import create, describe, entry, records
+from triptych.segment.models.base import SegmentationModel
+from triptych.segment.models.catalogue import ENTRIES
 from triptych.segment.models.hrnet import HRNet
 from triptych.segment.models.hrnet_ocr import HRNetOCR
-from triptych.segment.models.hrnet_trunk import HRNetTrunk, resize
+from triptych.segment.models.hrnet_trunk import HRNetTrunk
+from triptych.segment.models.resize import resize
+from triptych.segment.recipes import SegmentRecipe
+
+Untrained = Callable[[SegmentationModel, str], tuple[list[str], list[str]]]
 
 PUBLISHED = {
     "hrnet48-ocr-hms-if": "ecf3107684e6bc8c289c4cafd29a43ccabc61155c05f9be0f11a33e5b8884841",
@@ -178,10 +189,10 @@ def narrow_trunk(halved: bool = False) -> HRNetTrunk:
     return HRNetTrunk(4, 1, (1, 1, 1), halved)
 
 
-NARROW = {
-    "plain": lambda: HRNet(5, narrow_trunk()),
-    "slim": lambda: HRNet(5, narrow_trunk(halved=True), hidden=6, bias=False),
-    "ocr": lambda: HRNetOCR(5, narrow_trunk(), mid=12, key=6),
+NARROW: dict[str, Callable[..., Any]] = {
+    "plain": lambda classes=5: HRNet(classes, narrow_trunk()),
+    "slim": lambda classes=5: HRNet(classes, narrow_trunk(halved=True), hidden=6, bias=False),
+    "ocr": lambda classes=5: HRNetOCR(classes, narrow_trunk(), mid=12, key=6),
 }
 """The published networks, only narrower and less deep."""
 
@@ -215,12 +226,37 @@ class TestEveryHRNet:
             expected = nn.functional.interpolate(by_hand, (33, 47), mode="bilinear")
         torch.testing.assert_close(found["edges"], expected, rtol=1e-4, atol=1e-5)
 
-    def test_every_parameter_learns(self, kind: str) -> None:
-        model = NARROW[kind]().train()
-        torch.manual_seed(0)
-        found = model.forward_train(torch.randn(2, 3, 64, 64))
-        sum(x.square().mean() for x in found.values()).backward()
-        assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    @pytest.mark.parametrize("boundary", ["edges", "inverseform"])
+    def test_where_boundaries_are_learnt_everything_learns(
+        self, kind: str, boundary: str, untrained: Untrained
+    ) -> None:
+        assert untrained(NARROW[kind](), boundary) == ([], [])
+
+    def test_where_none_are_learnt_their_heads_are_frozen(
+        self, kind: str, untrained: Untrained
+    ) -> None:
+        missed, frozen = untrained(NARROW[kind](), "none")
+        assert missed == []
+        heads = ("edge_head.", "edgeocr_cls_head.")
+        assert frozen == [n for n, _ in NARROW[kind]().named_parameters() if n.startswith(heads)]
+        assert len(frozen) == 8
+
+    @pytest.mark.parametrize("boundary", ["none", "inverseform"])
+    def test_the_audit_of_a_training_finds_no_flaw(
+        self, kind: str, boundary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = replace(entry("hrnet18-if"), builder=lambda classes: NARROW[kind](classes))
+        monkeypatch.setitem(ENTRIES, "narrow", made)
+        settings = [
+            "model=narrow", f"boundary={boundary}", "data=streets:scenes=2,frames=2,size=72x64",
+            "val_data=none", "epochs=2", "batch_size=2", "init=random",
+        ]  # fmt: skip
+        asked = recipes.override(recipes.get("segment/tiny"), settings)
+        assert isinstance(asked, SegmentRecipe)
+        training.train(asked, 0, tmp_path / "run", device="cpu", show_progress=False)
+        found = {line.about: line for line in audit_run(tmp_path / "run")}
+        assert found["frozen"].finding == "fair"
+        assert ("no prediction depends on" in found["frozen"].text) == (boundary == "none")
 
 
 def test_weights_of_a_sister_are_refused() -> None:

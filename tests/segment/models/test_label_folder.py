@@ -101,7 +101,7 @@ def test_a_folder_without_label_images_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_may_say_its_classes(tmp_path: Path) -> None:
-    from triptych.segment.class_record import write_classes
+    from triptych.data.class_record import write_classes
 
     write(tmp_path / "a.png", 11)
     write_classes(tmp_path, CAMVID)

@@ -19,7 +19,6 @@ from triptych.segment.models.lite import Lite
 from triptych.segment.models.lite_trunk import (
     LiteTrunk,
     imagenet_file,
-    load_imagenet,
     load_in_order,
 )
 
@@ -57,7 +56,7 @@ def whole_network(variant: int) -> nn.Module:
 def test_with_imagenet_weights_the_trunk_is_timms_classifier(variant: int) -> None:
     whole = whole_network(variant)
     trunk = LiteTrunk(variant).eval()
-    load_imagenet(trunk)
+    trunk.load_imagenet()
     images = torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
         x = whole.bn1(whole.conv_stem(images))  # type: ignore[operator]

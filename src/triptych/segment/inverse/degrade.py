@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from triptych.segment.models.resize import resize
+
 _CELLS = 7
 """Blobs along a side in which boundary is missing or invented."""
 _SHARP = 8.0
@@ -20,24 +22,20 @@ def degrade(maps: Tensor, generator: torch.Generator) -> Tensor:
     true position of what is left stays where it was. Drawn at half the resolution, the finest at
     which segmentation networks predict.
     """
-    count, size = len(maps), maps.shape[-2:]
+    count = len(maps)
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(count, 1, 1, 1, generator=generator)
 
     half = F.avg_pool2d(maps, 2)
-    quarter = _resize(F.avg_pool2d(half, 2), half)
-    eighth = _resize(F.avg_pool2d(half, 4), half)
+    quarter = resize(F.avg_pool2d(half, 2), like=half)
+    eighth = resize(F.avg_pool2d(half, 4), like=half)
     blur = uniform(0, 2)
     some, more = half.lerp(quarter, blur.clamp(max=1)), quarter.lerp(eighth, (blur - 1).clamp(0))
     soft = (torch.where(blur < 1, some, more) * uniform(0.7, 2.5)).clamp(max=1)
-    noise = _resize(torch.rand(count, 2, _CELLS, _CELLS, generator=generator), half)
+    noise = resize(torch.rand(count, 2, _CELLS, _CELLS, generator=generator), like=half)
     kept = ((noise[:, :1] - uniform(-0.5, 0.4)) * _SHARP).clamp(0, 1)
     invented = ((noise[:, 1:] - uniform(0.6, 1.2)) * _SHARP).clamp(0, 1)
     soft = torch.maximum(soft * kept, quarter.roll(1, 0) * invented * uniform(0, 1))
     floor = uniform(0, 0.25)
-    return F.interpolate(floor + (1 - floor) * soft, size=size, mode="bilinear")
-
-
-def _resize(maps: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(maps, size=like.shape[-2:], mode="bilinear")
+    return resize(floor + (1 - floor) * soft, like=maps)

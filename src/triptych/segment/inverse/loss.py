@@ -14,6 +14,7 @@ from triptych.segment.inverse.boundary import boundary_maps
 from triptych.segment.inverse.homography import euclidean, geodesic
 from triptych.segment.inverse.networks import InverseNetwork
 from triptych.segment.inverse.tiles import enough_boundary, tiles
+from triptych.segment.models.resize import resize, resize_to
 
 ATTENTION = 0.8
 """Probability above which a pixel counts as predicted boundary in the attention term."""
@@ -28,6 +29,13 @@ class JointWeights:
     inverse: float = 0.3
     attention: float = 0.1
     aux: float = 0.4
+
+    def of(self, term: str) -> float:
+        """The weight of a term by its name. The boundary terms of the auxiliary prediction, such
+        as `aux_edges`, weigh as those of the main one times `aux`."""
+        main = term.removeprefix("aux_")
+        weight: float = getattr(self, main)
+        return weight if main == term else self.aux * weight
 
 
 class InverseFormLoss(nn.Module):
@@ -54,7 +62,7 @@ class InverseFormLoss(nn.Module):
         if known is not None:
             edges, truth = edges * known, truth * known
         if self.network.map_size is not None:
-            edges, truth = (_resize(maps, self.network.map_size) for maps in (edges, truth))
+            edges, truth = (resize_to(maps, self.network.map_size) for maps in (edges, truth))
         true_tiles = tiles(truth, self.network.tile)
         chosen = enough_boundary(true_tiles)
         if not bool(chosen.any()):
@@ -80,25 +88,36 @@ def joint_loss(
 
     `segmentation` and `aux` are `pixel_loss`; `edges` is the balanced cross-entropy of the
     boundary; `inverse` is InverseForm; `attention` is `pixel_loss` where boundary is predicted
-    (Takikawa 2019, Gated-SCNN).
+    (Takikawa 2019, Gated-SCNN). Where a model has `aux_edges` beside its `edges`, the auxiliary
+    labels and boundaries get the same three terms again, `aux_edges`, `aux_inverse` and
+    `aux_attention`, as in the published networks.
     """
     logits = outputs["logits"].float()
     terms = {"segmentation": pixel_loss(logits, labels)}
     if weights.aux and "aux" in outputs:
         terms["aux"] = pixel_loss(outputs["aux"].float(), labels)
     if "edges" in outputs:
-        edges = _resize(outputs["edges"].float(), (labels.shape[-2], labels.shape[-1]))
         truth, known = boundary_maps(labels)
-        if weights.edges:
-            terms["edges"] = balanced_cross_entropy(edges, truth, known)
-        if weights.inverse and inverse is not None:
-            terms["inverse"] = inverse(edges.sigmoid(), truth, known)
-        if weights.attention:
-            near = edges.squeeze(1).sigmoid() > ATTENTION
-            terms["attention"] = pixel_loss(logits, labels.masked_fill(~near, VOID))
+
+        def of_boundary(logits: Tensor, edges: Tensor) -> dict[str, Tensor]:
+            edges = resize(edges.float(), like=labels)
+            found = {}
+            if weights.edges:
+                found["edges"] = balanced_cross_entropy(edges, truth, known)
+            if weights.inverse and inverse is not None:
+                found["inverse"] = inverse(edges.sigmoid(), truth, known)
+            if weights.attention:
+                near = edges.squeeze(1).sigmoid() > ATTENTION
+                found["attention"] = pixel_loss(logits, labels.masked_fill(~near, VOID))
+            return found
+
+        terms |= of_boundary(logits, outputs["edges"])
+        if weights.aux and "aux_edges" in outputs:
+            again = of_boundary(outputs["aux"].float(), outputs["aux_edges"])
+            terms |= {f"aux_{name}": term for name, term in again.items()}
     elif inverse is not None:
         raise ValueError("the inverse loss needs a model with an edge head: outputs have no edges")
-    total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
+    total = torch.stack([weights.of(name) * term for name, term in terms.items()]).sum()
     return {**terms, "total": total}
 
 
@@ -113,9 +132,3 @@ def balanced_cross_entropy(edges: Tensor, truth: Tensor, known: Tensor) -> Tenso
     weight = known * torch.where(truth > 0, 1 - share, share)
     loss = F.binary_cross_entropy_with_logits(edges, truth, weight, reduction="sum")
     return loss / pixels
-
-
-def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(maps.shape[-2:]) == size:
-        return maps
-    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)

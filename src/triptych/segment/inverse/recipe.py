@@ -10,6 +10,8 @@ from triptych.training.schedules import Schedule
 
 MODEL = "inverse"
 """The one model of these recipes, `triptych.segment.inverse.networks.InverseNet`."""
+THE_PUBLISHED = "published"
+"""What `inverse_network` of a recipe says for the network of Borse 2021."""
 
 
 @dataclass(frozen=True, kw_only=True)

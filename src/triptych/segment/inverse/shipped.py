@@ -7,10 +7,11 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
+from triptych.data.download import file_sha256
 from triptych.errors import UserError, WorkFailed
 from triptych.run import newest_checkpoint, read_json
-from triptych.segment.inverse.networks import InverseNet, PublishedInverseNet
-from triptych.segment.inverse.recipe import MODEL
+from triptych.segment.inverse.networks import InverseNet, InverseNetwork, PublishedInverseNet
+from triptych.segment.inverse.recipe import MODEL, THE_PUBLISHED
 from triptych.shipping import write_shipped
 from triptych.weights import Published, fetch, load
 
@@ -42,14 +43,36 @@ def shipped_network() -> InverseNet:
     return network.eval()
 
 
+def chosen_network(source: str) -> InverseNetwork:
+    """The network that a recipe names: `published`, or the folder of a run of an inverse recipe.
+
+    Raises UserError for anything else, and as `published_network` and `trained_network` do.
+    """
+    return published_network() if source == THE_PUBLISHED else trained_network(Path(source))
+
+
+def digest(source: str) -> str:
+    """The sha256 of the weights of `chosen_network(source)`. Raises as that does."""
+    return file_sha256(fetch(PUBLISHED) if source == THE_PUBLISHED else _weights_of(Path(source)))
+
+
 def trained_network(folder: Path) -> InverseNet:
     """The network of a run of an inverse recipe. Raises UserError for another folder."""
+    network = InverseNet()
+    network.load_state_dict(load_file(_weights_of(folder)))
+    return network.eval()
+
+
+def _weights_of(folder: Path) -> Path:
+    if not (folder / "recipe.json").is_file():
+        raise UserError(
+            f"{folder} is no run of an inverse network: train one by triptych train "
+            f"segment/inverse, or --set inverse_network={THE_PUBLISHED}"
+        )
     model = read_json(folder / "recipe.json").get("recipe", {}).get("model")
     if model != MODEL:
         raise UserError(f"{folder} is a run of the model '{model}', not of an inverse network")
-    network = InverseNet()
-    network.load_state_dict(load_file(newest_checkpoint(folder) / "model.safetensors"))
-    return network.eval()
+    return newest_checkpoint(folder) / "model.safetensors"
 
 
 def published_network(weights: Path | None = None) -> PublishedInverseNet:

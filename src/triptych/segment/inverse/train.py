@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from triptych.audit import TESTIMONY
+from triptych.data.labelled import LabelledData
 from triptych.data.open_data import open_data
 from triptych.errors import UserError
 from triptych.run import Run, read_result, write_json
@@ -21,7 +21,9 @@ from triptych.segment.inverse.measure import measure
 from triptych.segment.inverse.networks import TILE, InverseNet
 from triptych.segment.inverse.pairs import Boundaries, Pairs, centre, draw_pairs
 from triptych.segment.inverse.recipe import InverseRecipe
+from triptych.segment.preflight import is_begun
 from triptych.stopping import StopRequest
+from triptych.training.cost import macs_of
 from triptych.training.device import autocast, device_name, pick_device
 from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
@@ -57,22 +59,22 @@ def train(
     stop = stop or StopRequest()
     place = pick_device(device)
     keep_memory()
-    splits = {
-        "train": open_data(recipe.data, recipe.train_split),
-        "val": open_data(recipe.val_data or recipe.data, recipe.val_split),
-    }
-    for split in splits.values():
-        if not len(split):
-            raise UserError(f"{recipe.data}: the split {split.split} has no frames")
-    fingerprint = {name: split.fingerprint() for name, split in splits.items()}
+    train_frames = _open(recipe.data, recipe.train_split)
+    val_frames = _open(recipe.val_data or recipe.data, recipe.val_split)
+    fingerprint = {"train": train_frames.fingerprint(), "val": val_frames.fingerprint()}
+
+    def read() -> TrainData:
+        return TrainData(
+            Boundaries(train_frames, recipe.frames, show_progress=show_progress),
+            Boundaries(val_frames, recipe.frames, show_progress=show_progress),
+        )
+
+    # Labels that cannot be trained on are refused before there is a folder.
+    found = None if is_begun(out) else read()
     with Run.open(out, recipe, seed, fingerprint, runtime_record(device_name(place))) as run:
         if (done := read_result(out)) is not None:
             return done
-        found = {
-            name: Boundaries(split, recipe.frames, show_progress=show_progress)
-            for name, split in splits.items()
-        }
-        data = TrainData(found["train"], found["val"])
+        data = found or read()
         state = start(recipe, seed, place)
         run.restore(state)
         with Pace.keeping(
@@ -98,12 +100,19 @@ def train(
             state,
             model=state.model,
             macs=macs_of_pair(network(state)),
-            data=f"{splits['val'].name} {splits['val'].split}",
+            data=f"{val_frames.name} {val_frames.split}",
             scores=headline(measured),
         )
         result["by_coefficient"] = {k: finite(v) for k, v in measured["by_coefficient"].items()}
         run.finish(result)
         return result
+
+
+def _open(spec: str, split: str) -> LabelledData:
+    frames = open_data(spec, split)
+    if not len(frames):
+        raise UserError(f"{spec}: the split {split} has no frames")
+    return frames
 
 
 def train_epoch(
@@ -176,10 +185,7 @@ def steps_per_epoch(recipe: InverseRecipe) -> int:
 def macs_of_pair(model: InverseNet) -> int:
     """Multiply-accumulates for one pair of tiles."""
     tile = torch.zeros(1, 1, TILE, TILE, device=next(model.parameters()).device)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(tile, tile)
-    flops: int = counter.get_total_flops()
-    return flops // 2
+    return macs_of(lambda: model(tile, tile))
 
 
 def headline(measured: dict[str, Any]) -> dict[str, Any]:

@@ -19,10 +19,14 @@ class SegmentationModel(nn.Module):
 
         `logits` (N, classes, H, W); where the model has them `aux`, a second prediction of the
         same shape that is trained along (OCR's), `edges` (N, 1, H, W), logits of the boundary,
-        and `features` (N, C, h, w), the map before the classes, on which an edge head can be
-        trained.
+        `aux_edges`, a second prediction of those that is trained along, and `features`
+        (N, C, h, w), the map before the classes, on which an edge head can be trained.
         """
         return {"logits": self(images)}
+
+    def boundary_heads(self) -> tuple[nn.Module, ...]:
+        """The parts that predict boundaries and nothing else: only a loss of these trains them."""
+        return ()
 
     def load_published(self, state_dict: Mapping[str, object]) -> None:
         """Load a published checkpoint, every entry of it and of the model accounted for.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triptych.segment.models.base import SegmentationModel
+from triptych.segment.models.resize import resize
 
 BLOCK_1_DILATIONS = (2, 2, 2)
 BLOCK_2_DILATIONS = (4, 4, 8, 8, 16, 16)
@@ -137,8 +138,7 @@ class DABNet(SegmentationModel):
         x = self.bn_prelu_2(torch.cat([self.DAB_Block_1(first), first, quarter], 1))
         second = self.downsample_2(x)
         x = self.bn_prelu_3(torch.cat([self.DAB_Block_2(second), second, eighth], 1))
-        size = images.shape[-2:]
-        return F.interpolate(self.classifier(x), size=size, mode="bilinear", align_corners=False)
+        return resize(self.classifier(x), like=images)
 
 
 def _block(prefix: str, channels: int, dilations: tuple[int, ...]) -> nn.Sequential:

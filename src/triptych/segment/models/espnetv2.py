@@ -101,7 +101,7 @@ class EESP(nn.Module):
         self.conv_1x1_exp = ConvNorm(outputs, outputs, 1, groups=BRANCHES)
         self.br_after_cat = NormAct(outputs)
         # Published checkpoints hold this activation at stride 2 too, where it is not used.
-        self.module_act = nn.PReLU(outputs)
+        self.module_act = nn.PReLU(outputs).requires_grad_(stride == 1)
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:

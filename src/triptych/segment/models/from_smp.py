@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from triptych.data.classes import CITYSCAPES
 from triptych.errors import UserError
-from triptych.normalisation import IMAGENET
+from triptych.normalisation import IMAGENET, Normalisation
 from triptych.segment.models.base import SegmentationModel, published_names
 from triptych.segment.models.catalogue.entry import ModelEntry
 
@@ -105,8 +105,8 @@ def smp_network(architecture: str, **config: Any) -> nn.Module:
 def smp_entry(name: str) -> ModelEntry:
     """What is known of `smp:ARCHITECTURE:ENCODER`, with the outputs that Cityscapes needs.
 
-    There are no published weights, and pictures are normalised as for ImageNet. Raises UserError
-    as `smp_network` does, and where the name is of another form.
+    There are no published weights. Pictures are normalised as timm says of the encoder, else as
+    for ImageNet. Raises UserError as `smp_network` does, and where the name is of another form.
     """
     parts = name.removeprefix(PREFIX).split(":")
     if len(parts) != 2 or not all(parts):
@@ -123,10 +123,25 @@ def smp_entry(name: str) -> ModelEntry:
         classes=CITYSCAPES,
         outputs=_OUTPUTS,
         parameters=parameters,
-        normalisation=IMAGENET,
+        normalisation=encoder_normalisation(encoder) or IMAGENET,
         weights=None,
         paper="see segmentation-models-pytorch",
     )
+
+
+def encoder_normalisation(encoder: str) -> Normalisation | None:
+    """How the pictures were normalised on which timm's weights of an encoder were trained.
+
+    `encoder` is the package's name for it; None where it is none of timm's (`tu-`, `timm-`): what
+    the package's own were trained on is written in files that would have to be downloaded.
+    """
+    import timm
+
+    prefix, _, name = encoder.partition("-")
+    known = timm.get_pretrained_cfg(name) if prefix in ("tu", "timm") else None
+    if known is None:
+        return None
+    return Normalisation(mean=known.mean, std=known.std, scale=IMAGENET.scale)
 
 
 def _model(architecture: str, encoder: str, classes: int) -> SmpModel:

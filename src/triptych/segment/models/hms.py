@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from triptych.segment.models.base import SegmentationModel
-from triptych.segment.models.hrnet_edges import EdgeHead
-from triptych.segment.models.hrnet_trunk import HRNetTrunk, resize
+from triptych.segment.models.hrnet_edges import PublishedEdgeHead
+from triptych.segment.models.hrnet_trunk import HRNetTrunk
 from triptych.segment.models.ocr import OCRHead
+from triptych.segment.models.resize import resize, resize_to
 from triptych.segment.models.scales import PUBLISHED_SCALES, TRAINING_SCALES, checked_scales
 
 ATTENTION_CHANNELS = 256
@@ -46,7 +46,7 @@ class HRNetOCRMultiScale(SegmentationModel):
         self.backbone = trunk
         self.ocr = OCRHead(trunk.channels, classes, mid, key)
         self.scale_attn = _attention_head(mid)
-        self.edge_head = EdgeHead(trunk.channels)
+        self.edge_head = PublishedEdgeHead(trunk.channels)
         self.scales = tuple(scales)
 
     @property
@@ -78,13 +78,18 @@ class HRNetOCRMultiScale(SegmentationModel):
             trunk = self.backbone(scaled)
             described, aux = self.ocr.describe(trunk)
             if scaled is images:
-                edges = resize(self.edge_head(trunk).sigmoid(), like=scaled)
-                kept.update(edges=_logit(edges.float()), features=described)
+                # In full precision: bfloat16 has no probability between 0.996 and 1, and where
+                # it rounds to 1 a wrong boundary would teach nothing.
+                edges = resize(self.edge_head(trunk).float().sigmoid(), like=scaled)
+                kept.update(edges=_logit(edges), features=described)
             maps = resize(torch.cat([self.ocr.cls_head(described), aux], 1), like=scaled)
             return maps, self._attention(described, scaled) if attend else None
 
         logits, aux = fuse(images, self._active_scales(), look).chunk(2, 1)
         return {"logits": logits, "aux": aux, **kept}
+
+    def boundary_heads(self) -> tuple[nn.Module, ...]:
+        return (self.edge_head,)
 
     def _active_scales(self) -> tuple[float, ...]:
         return TRAINING_SCALES if self.training else self._scales
@@ -119,7 +124,7 @@ def scaled_images(images: Tensor, scale: float) -> Tensor:
     if scale == 1:
         return images
     height, width = (max(1, math.floor(int(side) * scale)) for side in images.shape[-2:])
-    return F.interpolate(images, size=(height, width), mode="bilinear", align_corners=False)
+    return resize_to(images, (height, width))
 
 
 def _logit(probability: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from triptych.segment.models.base import SegmentationModel
-from triptych.segment.models.hrnet_edges import EdgeHead
-from triptych.segment.models.hrnet_trunk import HRNetTrunk, resize
+from triptych.segment.models.hrnet_edges import PublishedEdgeHead
+from triptych.segment.models.hrnet_trunk import HRNetTrunk
 from triptych.segment.models.ocr import norm_relu
+from triptych.segment.models.resize import resize
 
 
 class HRNet(SegmentationModel):
@@ -28,15 +29,15 @@ class HRNet(SegmentationModel):
         self.aux_head = _head(trunk.channels, trunk.channels, classes, bias=True)
         self.hrhead = nn.Module()
         self.hrhead.last_layer = _head(trunk.channels, hidden or trunk.channels, classes, bias)
-        self.edge_head = EdgeHead(trunk.channels)
+        self.edge_head = PublishedEdgeHead(trunk.channels)
         self.edgeocr_cls_head = nn.Conv2d(trunk.channels, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         return resize(self._classify(self.backbone(images)), like=images)
 
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
-        """See SegmentationModel. `edges` are of one 1×1 convolution, as published; `aux_edges`,
-        also (N, 1, H, W), of the edge head that is trained along."""
+        """See SegmentationModel. `edges` are of one 1×1 convolution, as published; `aux_edges`
+        of the edge head that is trained along."""
         features = self.backbone(images)
         found = {
             "logits": self._classify(features),
@@ -45,6 +46,9 @@ class HRNet(SegmentationModel):
             "aux_edges": self.edge_head(features),
         }
         return {name: resize(x, like=images) for name, x in found.items()} | {"features": features}
+
+    def boundary_heads(self) -> tuple[nn.Module, ...]:
+        return self.edge_head, self.edgeocr_cls_head
 
     def _classify(self, features: Tensor) -> Tensor:
         return self.hrhead.last_layer(features)  # type: ignore[no-any-return, operator]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-class EdgeHead(nn.Module):
+class PublishedEdgeHead(nn.Module):
     """Trunk features (N, C, h, w) to logits of the boundary (N, 1, h, w)."""
 
     def __init__(self, channels: int) -> None:

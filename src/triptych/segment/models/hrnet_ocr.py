@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from triptych.segment.models.base import SegmentationModel
-from triptych.segment.models.hrnet_edges import EdgeHead
-from triptych.segment.models.hrnet_trunk import HRNetTrunk, resize
+from triptych.segment.models.hrnet_edges import PublishedEdgeHead
+from triptych.segment.models.hrnet_trunk import HRNetTrunk
 from triptych.segment.models.ocr import OCRHead
+from triptych.segment.models.resize import resize
 
 
 class HRNetOCR(SegmentationModel):
@@ -20,7 +21,7 @@ class HRNetOCR(SegmentationModel):
         super().__init__()
         self.backbone = trunk
         self.ocr = OCRHead(trunk.channels, classes, mid, key)
-        self.edge_head = EdgeHead(trunk.channels)
+        self.edge_head = PublishedEdgeHead(trunk.channels)
         self.edgeocr_cls_head = nn.Conv2d(mid, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -29,7 +30,7 @@ class HRNetOCR(SegmentationModel):
 
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         """See SegmentationModel. `edges` come from OCR's descriptions of the pixels, as published;
-        `aux_edges`, also (N, 1, H, W), from the trunk's features; they are trained along."""
+        `aux_edges` from the trunk's features."""
         trunk = self.backbone(images)
         features, aux = self.ocr.describe(trunk)
         found = {
@@ -39,3 +40,6 @@ class HRNetOCR(SegmentationModel):
             "aux_edges": self.edge_head(trunk),
         }
         return {name: resize(x, like=images) for name, x in found.items()} | {"features": features}
+
+    def boundary_heads(self) -> tuple[nn.Module, ...]:
+        return self.edge_head, self.edgeocr_cls_head

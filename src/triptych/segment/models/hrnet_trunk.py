@@ -9,6 +9,8 @@ from timm.models.hrnet import HighResolutionModule, HighResolutionNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from triptych.segment.models.resize import resize
+
 
 class HRNetTrunk(HighResolutionNet):  # type: ignore[misc]
     """timm's HRNet without its classifier, its four resolutions joined at the finest.
@@ -61,11 +63,6 @@ class BilinearFusion(nn.Module):
                 total = total + (resize(x, like=maps[target]) if source > target else x)
             fused.append(F.relu(total))
         return fused
-
-
-def resize(x: Tensor, *, like: Tensor) -> Tensor:
-    """`x` at the height and width of `like`: bilinear, corners not aligned."""
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _configuration(width: int, blocks: int, modules: tuple[int, int, int]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from triptych.data.class_record import CLASSES, read_classes
 from triptych.data.classes import CITYSCAPES, VOID, ClassSet
 from triptych.errors import UserError
-from triptych.segment.class_record import CLASSES, read_classes
 from triptych.segment.labeller import FrameKey
 from triptych.segment.pictures import natural_order
 

@@ -7,12 +7,13 @@ from torch.nn import functional as F
 
 from triptych.segment.models.base import SegmentationModel
 from triptych.segment.models.lite_trunk import LiteTrunk
+from triptych.segment.models.resize import resize
 
 WIDTHS = (96, 64, 48, 32, 16)
 """Channels of the top-down path at strides 32, 16, 8, 4 and 2."""
 
 
-class ConvNorm(nn.Sequential):
+class ConvNormReLU6(nn.Sequential):
     """Convolution, BatchNorm and ReLU6, the block of the trunk (Tan 2019, Lite variant)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, groups: int = 1) -> None:
@@ -29,16 +30,16 @@ class Context(nn.Module):
     def __init__(self, inputs: int, outputs: int, bins: tuple[int, ...] = (1, 2, 4)) -> None:
         super().__init__()
         self.bins = bins
-        self.reduce = ConvNorm(inputs, outputs, 1)
+        self.reduce = ConvNormReLU6(inputs, outputs, 1)
         self.levels = nn.ModuleList(nn.Conv2d(outputs, outputs, 1, bias=False) for _ in bins)
-        self.join = ConvNorm(outputs, outputs, 3, groups=outputs)
-        self.mix = ConvNorm(outputs, outputs, 1)
+        self.join = ConvNormReLU6(outputs, outputs, 3, groups=outputs)
+        self.mix = ConvNormReLU6(outputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.reduce(x)
         total = x
         for bins, level in zip(self.bins, self.levels, strict=True):
-            total = total + _resize(level(F.adaptive_avg_pool2d(x, bins)), x)
+            total = total + resize(level(F.adaptive_avg_pool2d(x, bins)), like=x)
         return self.mix(self.join(total))  # type: ignore[no-any-return]
 
 
@@ -51,11 +52,11 @@ class Merge(nn.Module):
             nn.Conv2d(coarse, outputs, 1, bias=False) if coarse != outputs else nn.Identity()
         )
         self.side = nn.Sequential(nn.Conv2d(fine, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
-        self.refine = ConvNorm(outputs, outputs)
+        self.refine = ConvNormReLU6(outputs, outputs)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         side = self.side(fine)
-        return self.refine(side + _resize(self.down(coarse), side))  # type: ignore[no-any-return]
+        return self.refine(side + resize(self.down(coarse), like=side))  # type: ignore[no-any-return]
 
 
 class Lite(SegmentationModel):
@@ -80,11 +81,11 @@ class Lite(SegmentationModel):
         self.classify = nn.Conv2d(widths[-1], classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        return _resize(self.classify(self.features(images)), images)
+        return resize(self.classify(self.features(images)), like=images)
 
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         features = self.features(images)
-        return {"logits": _resize(self.classify(features), images), "features": features}
+        return {"logits": resize(self.classify(features), like=images), "features": features}
 
     def features(self, images: Tensor) -> Tensor:
         """The map before the classes, (N, 16, H/2, W/2)."""
@@ -93,7 +94,3 @@ class Lite(SegmentationModel):
         for merge, side in zip(self.merges, reversed(sides), strict=True):
             x = merge(x, side)
         return x  # type: ignore[no-any-return]
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

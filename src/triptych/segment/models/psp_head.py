@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triptych.errors import UserError
+from triptych.segment.models.resize import resize
 
 DROPOUT = 0.1
 """Share of the channels that are dropped before the classes in training."""
 
 
-class ConvNorm(nn.Sequential):
+class ConvNormReLU(nn.Sequential):
     """Convolution that keeps the size, batch norm, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
@@ -44,8 +45,8 @@ class PSPHead(nn.Module):
     ) -> None:
         super().__init__()
         self.bins = bins
-        self.levels = nn.ModuleList(ConvNorm(in_channels, mid, 1) for _ in bins)
-        self.fuse = ConvNorm(in_channels + len(bins) * mid, mid, 3)
+        self.levels = nn.ModuleList(ConvNormReLU(in_channels, mid, 1) for _ in bins)
+        self.fuse = ConvNormReLU(in_channels + len(bins) * mid, mid, 3)
         self.dropout = nn.Dropout2d(DROPOUT)
         self.classify = nn.Conv2d(mid, classes, 1)
 
@@ -63,7 +64,7 @@ class PSPHead(nn.Module):
                 "pyramid pooling cannot train on batches of one picture: --set batch_size=2 or more"
             )
         pooled = [
-            _resize(level(F.adaptive_avg_pool2d(features, bins)), features)
+            resize(level(F.adaptive_avg_pool2d(features, bins)), like=features)
             for bins, level in zip(self.bins, self.levels, strict=True)
         ]
         fused: Tensor = self.fuse(torch.cat([features, *pooled], 1))
@@ -83,14 +84,10 @@ class FCNHead(nn.Module):
 
     def __init__(self, in_channels: int, classes: int, mid: int = 256) -> None:
         super().__init__()
-        self.refine = ConvNorm(in_channels, mid, 3)
+        self.refine = ConvNormReLU(in_channels, mid, 3)
         self.dropout = nn.Dropout2d(DROPOUT)
         self.classify = nn.Conv2d(mid, classes, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         logits: Tensor = self.classify(self.dropout(self.refine(features)))
         return logits
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Literal
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from triptych.segment.models.base import SegmentationModel, published_names
 from triptych.segment.models.dilated_resnet import CHANNELS, dilated_resnet
 from triptych.segment.models.mmseg_names import from_mmseg
 from triptych.segment.models.psp_head import FCNHead, PSPHead
+from triptych.segment.models.resize import resize
 
 
 class PSPNet(SegmentationModel):
@@ -27,22 +27,18 @@ class PSPNet(SegmentationModel):
         self.auxiliary = FCNHead(CHANNELS[0], classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        return _resize(self.head(self.backbone(images)[1]), images)
+        return resize(self.head(self.backbone(images)[1]), like=images)
 
     def forward_train(self, images: Tensor) -> dict[str, Tensor]:
         """`logits`, `aux` from the stage before the last, and `features` (N, 512, H/8, W/8)."""
         earlier, last = self.backbone(images)
         features = self.head.context(last)
         return {
-            "logits": _resize(self.head.logits(features), images),
-            "aux": _resize(self.auxiliary(earlier), images),
+            "logits": resize(self.head.logits(features), like=images),
+            "aux": resize(self.auxiliary(earlier), like=images),
             "features": features,
         }
 
     def load_published(self, state_dict: Mapping[str, object]) -> None:
         """Load a checkpoint of mmsegmentation; see `SegmentationModel.load_published`."""
         super().load_published(from_mmseg(published_names(state_dict)))
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

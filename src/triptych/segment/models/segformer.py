@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from triptych.errors import UserError
 from triptych.segment.models.base import SegmentationModel, published_names
+from triptych.segment.models.resize import resize
 
 LEAST = 32
 """Pixels on a side below which the last stages would have no map; smaller pictures are padded."""
@@ -49,9 +50,7 @@ class SegFormer(SegmentationModel):
         if right or below:
             images = F.pad(images, (0, right, 0, below))
         features: Tensor = self.network(pixel_values=images, return_dict=False)[0]
-        logits = F.interpolate(
-            self.classify(features), images.shape[-2:], mode="bilinear", align_corners=False
-        )
+        logits = resize(self.classify(features), like=images)
         return {"logits": logits[..., :height, :width], "features": features}
 
     def load_published(self, state_dict: Mapping[str, object]) -> None:

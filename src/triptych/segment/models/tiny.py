@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triptych.segment.models.base import SegmentationModel
+from triptych.segment.models.resize import resize
 
 WIDTHS = (16, 32, 64, 128)
 """Channels at 1/2, 1/4, 1/8 and 1/16 of the input's resolution: 0.5 M parameters in all."""
@@ -58,10 +59,6 @@ class Tiny(SegmentationModel):
         quarter = self.quarter(self.stem(images))
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
-        eighth = eighth + _resize(self.from_sixteenth(sixteenth), eighth)
-        quarter = quarter + _resize(self.from_eighth(eighth), quarter)
-        return _resize(self.classify(self.refine(quarter)), images)
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+        eighth = eighth + resize(self.from_sixteenth(sixteenth), like=eighth)
+        quarter = quarter + resize(self.from_eighth(eighth), like=quarter)
+        return resize(self.classify(self.refine(quarter)), like=images)

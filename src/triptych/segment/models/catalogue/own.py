@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,23 +27,56 @@ def _lite(classes: int, variant: int) -> SegmentationModel:
     return Lite(classes, variant)
 
 
-def _headed(classes: int, head: str) -> SegmentationModel:
-    from triptych.segment.models import lite_heads
+def _psp_lite0(classes: int) -> SegmentationModel:
+    from triptych.segment.models.heads_on_trunk import PSPOnTrunk
+    from triptych.segment.models.lite_trunk import LiteTrunk
 
-    return lite_heads.LitePSP(classes) if head == "psp" else lite_heads.LiteOCR(classes)
+    return PSPOnTrunk(classes, LiteTrunk(0, output_stride=16), mid=128)
 
 
-def _headed_entry(head: str, parameters: int, paper: str) -> ModelEntry:
+def _ocr_lite0(classes: int) -> SegmentationModel:
+    from triptych.segment.models.heads_on_trunk import OCROnTrunk
+    from triptych.segment.models.lite_trunk import LiteTrunk
+
+    return OCROnTrunk(classes, LiteTrunk(0, output_stride=16), mid=128, key=64)
+
+
+def _psp_r50(classes: int) -> SegmentationModel:
+    from triptych.segment.models.heads_on_trunk import PSPOnTrunk
+    from triptych.segment.models.resnet_trunk import ResNetTrunk
+
+    return PSPOnTrunk(classes, ResNetTrunk())
+
+
+def _ocr_r50(classes: int) -> SegmentationModel:
+    from triptych.segment.models.heads_on_trunk import OCROnTrunk
+    from triptych.segment.models.resnet_trunk import ResNetTrunk
+
+    return OCROnTrunk(classes, ResNetTrunk())
+
+
+def _headed(
+    name: str,
+    builder: Callable[[int], SegmentationModel],
+    parameters: int,
+    peak_memory_gib: float,
+) -> ModelEntry:
+    head, _, trunk = name.partition("-")
     return ModelEntry(
-        name=f"{head}-lite0",
-        builder=partial(_headed, head=head),
+        name=name,
+        builder=builder,
         classes=CAMVID,
         outputs=11,
         parameters=parameters,
-        normalisation=EFFICIENTNET_LITE,
+        normalisation=EFFICIENTNET_LITE if trunk == "lite0" else IMAGENET,
         weights=None,
-        paper=f"{paper} on EfficientNet-Lite0 (Tan 2019), to be compared",
+        paper=f"{_HEADS[head]} on {_TRUNKS[trunk]}, to be compared",
+        peak_memory_gib=peak_memory_gib,
     )
+
+
+_HEADS = {"psp": "Zhao 2017, PSPNet's head", "ocr": "Yuan 2020, OCR's head"}
+_TRUNKS = {"lite0": "EfficientNet-Lite0 (Tan 2019)", "r50": "a dilated ResNet-50 (He 2016)"}
 
 
 def _street(
@@ -75,8 +109,10 @@ STREET = Published(
 ENTRIES = (
     _street("street", 0, 3_119_195, STREET),
     _street("street-large", 2, 4_522_267),
-    _headed_entry("psp", 4_454_166, "Zhao 2017, PSPNet's head"),
-    _headed_entry("ocr", 3_511_062, "Yuan 2020, OCR's head"),
+    _headed("psp-lite0", _psp_lite0, 4_454_166, peak_memory_gib=1.3),
+    _headed("ocr-lite0", _ocr_lite0, 3_511_062, peak_memory_gib=1.3),
+    _headed("psp-r50", _psp_r50, 56_031_318, peak_memory_gib=2.7),
+    _headed("ocr-r50", _ocr_r50, 38_359_638, peak_memory_gib=1.9),
     ModelEntry(
         name="tiny",
         builder=_tiny,

@@ -7,13 +7,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from triptych.aside import made
 from triptych.errors import UserError, WorkFailed
 from triptych.processes import alive
 
@@ -46,24 +47,26 @@ def replaced_folder(out: Path) -> Iterator[Path]:
     part, replaced = (
         out.parent / f"{out.name}{end}" for end in (f".part-{os.getpid()}", ".replaced")
     )
-    try:
-        if replaced.is_dir() and not out.exists():
-            replaced.rename(out)  # an earlier start was killed between the two renames below
-        if out.exists() and not {path.name for path in out.iterdir()} <= OURS:
-            raise UserError(f"--out {out}: holds something that is not an evaluation; name another")
-        _remove_orphans(out)
-        part.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            if replaced.is_dir() and not out.exists():
+                replaced.rename(out)  # an earlier start was killed between the two renames below
+            if out.exists() and not {path.name for path in out.iterdir()} <= OURS:
+                raise UserError(
+                    f"--out {out}: holds something that is not an evaluation; name another"
+                )
+            _remove_orphans(out)
+            stack.enter_context(made(out.parent))
+            part.mkdir()
+        except OSError as error:
+            raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
+        stack.callback(shutil.rmtree, part, ignore_errors=True)
         yield part
         shutil.rmtree(replaced, ignore_errors=True)
         if out.exists():
             out.rename(replaced)
         part.rename(out)
         shutil.rmtree(replaced, ignore_errors=True)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _remove_orphans(out: Path) -> None:

@@ -42,9 +42,21 @@ class Items:
     """(N,) where the metric is the mean of the values, else (N, …): counts that `pooled` sums."""
     pooled: Callable[[NDArray[np.float64]], float] | None = None
     """The metric from the sum (…) of the counts; None where it is the mean of the values."""
+    weighted: Callable[[NDArray[np.float64]], float] | None = None
+    """The metric with each item counted so many times (N,), where it follows from no sum, such as
+    AP; `values` are then the items' places (N,) among those that this expects."""
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether the metric is the mean of the values."""
+        return self.pooled is None and self.weighted is None
 
     def score(self, weights: NDArray[np.float64] | None = None) -> float:
         """The metric over all items, or with each item counted `weights` (N,) times."""
+        if self.weighted is not None:
+            counts = np.zeros(len(self.keys))
+            counts[self.values.astype(np.int64)] = 1 if weights is None else weights
+            return self.weighted(counts)
         if self.pooled is None:
             return float(np.average(self.values, weights=weights))
         counts = self.values if weights is None else self.values * _column(weights, self.values)
@@ -62,6 +74,22 @@ class Train(Protocol):
         seed: int,
         out: Path,
         *,
+        device: str = "auto",
+        stop: StopRequest | None = None,
+        show_progress: bool = True,
+    ) -> dict[str, Any]: ...
+
+
+class TrainOver(Protocol):
+    """As `Train`, with the members of a population on machines of a cluster."""
+
+    def __call__(
+        self,
+        recipe: Any,
+        seed: int,
+        out: Path,
+        *,
+        cluster: Any,
         device: str = "auto",
         stop: StopRequest | None = None,
         show_progress: bool = True,
@@ -90,6 +118,9 @@ class Study:
     """(recipe, metric) → data specification and split of the items that `run_items` gives of its
     runs, as `predict_items` takes them. Raises UserError where fixed predictions cannot be scored
     on the same."""
+    over: Callable[[Any], TrainOver | None] = lambda recipe: None
+    """(recipe) → how its members are trained over a `population.cluster.Cluster`; None where it has
+    no members."""
     beside: tuple[str, ...] = ()
     """Further scores in a result, which may stand beside a metric but are not judged."""
     group_unit: str | None = None

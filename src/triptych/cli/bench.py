@@ -51,9 +51,10 @@ def bench(
 ) -> None:
     """Measure speed and memory of models on this machine; accuracy against speed.
 
-    Frames per second, latency (p50 and p95, one frame at a time) and peak memory, each model and
-    runtime in a process of its own. Where a model's weights are not on this machine they are drawn
-    at random. A model that fails is a row with its error, and the exit code is 1.
+    Frames per second, latency (p50, and from 20 frames on p95, one frame at a time) and peak
+    memory, each model and runtime in a process of its own. Where a model's weights are not on this
+    machine they are drawn at random. A model that fails is a row with its error, and the exit code
+    is 1.
     """
     if seconds is not None and frames is not None:
         raise UserError("--seconds and --frames: give one of them")

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.options import DEVICE, FILE, JSON, MAX_MINUTES, SIZE, debuggable, show
+from triptych.cli.engine import cluster_of
+from triptych.cli.options import (
+    ADDRESS,
+    DEVICE,
+    ENGINE,
+    FILE,
+    JSON,
+    MAX_MINUTES,
+    SIZE,
+    debuggable,
+    show,
+)
 
 
 @click.command()
@@ -34,6 +45,8 @@ from triptych.cli.options import DEVICE, FILE, JSON, MAX_MINUTES, SIZE, debuggab
 @click.option("--record", type=FILE, help="Also write tables and figures into this folder.")
 @MAX_MINUTES
 @DEVICE
+@ENGINE
+@ADDRESS
 @JSON
 @debuggable
 def compare(
@@ -53,6 +66,8 @@ def compare(
     record: Path | None,
     max_minutes: float | None,
     device: str,
+    engine: str,
+    address: str | None,
     as_json: bool,
 ) -> None:
     """Compare recipes over seeds, or fixed predictions over items; ends with verdict and audit.
@@ -62,7 +77,8 @@ def compare(
     --predictions is a fixed arm: for frames a published model's name, a run folder or a folder of
     label images; for classes a CSV file of scores per image. Alone they are compared on --data;
     beside recipes each is compared with every recipe on the recipes' data, and no verdict depends
-    on it. The same command goes on where it stopped.
+    on it. The same command goes on where it stopped. With `--engine ray` cells train side
+    by side on a cluster.
     """
     from triptych.compare import sources
     from triptych.compare.describe import describe
@@ -87,7 +103,9 @@ def compare(
     if status:
         verdict = look(comparison, folder)
     else:
-        verdict = run(comparison, folder, device=device, stop=StopRequest(max_minutes))
+        stop = StopRequest(max_minutes)
+        with cluster_of(engine, address) as cluster:
+            verdict = run(comparison, folder, device=device, stop=stop, cluster=cluster)
     if record is not None:
         from triptych.report.record import write_record
 

@@ -67,9 +67,5 @@ def evaluate(
     if len(labellers) > 1:
         raise UserError("evaluate takes one --model at a time")
     mapping = read_mapping(map_file, labellers[0].classes, frames.classes) if map_file else None
-    about = {
-        "size": f"{size[1]}x{size[0]}" if size else None,
-        "runtime": getattr(labellers[0], "runtime", None),
-    }
-    scores = run(labellers[0], frames, mapping=mapping, batch_size=batch_size, out=out, about=about)
+    scores = run(labellers[0], frames, mapping=mapping, batch_size=batch_size, out=out)
     show(scores, as_json, describe)

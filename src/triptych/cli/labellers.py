@@ -40,8 +40,9 @@ def open_labellers(
 ) -> list[Labeller]:
     """The models of a command line, each ready to run.
 
-    `scales` are for those that have some. Raises UserError where none has, and where `edges` are
-    wanted of a model that predicts none.
+    Beside networks, folders of label images are left as they are; `scales` are for those that
+    have some. Raises UserError where none has, where an option could only be ignored, and where
+    `edges` are wanted of a model that predicts none.
     """
     chosen = with_weights(models, weights)
     from triptych.segment.abilities import check_edges, check_scales, has_scales
@@ -51,10 +52,13 @@ def open_labellers(
         check_scales(named)
     if edges:
         check_edges(named)
-    from triptych.segment.open_labeller import open_labeller
+    from triptych.segment.open_labeller import is_label_folder, open_labeller
 
+    only_read = [is_label_folder(name) for name in named]
     return [
-        open_labeller(
+        open_labeller(name, weights=file)
+        if read and not all(only_read)
+        else open_labeller(
             name,
             weights=file,
             runtime=runtime,
@@ -63,5 +67,5 @@ def open_labellers(
             scales=scales if has_scales(name) else None,
             tile=tile,
         )
-        for name, file in chosen
+        for (name, file), read in zip(chosen, only_read, strict=True)
     ]

@@ -51,6 +51,18 @@ MAX_MINUTES = click.option(
     type=click.FloatRange(0, min_open=True),
     help="Stop with a checkpoint after this time; the same command goes on.",
 )
+ENGINE = click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where trainings run: in this process, or side by side on a Ray cluster.",
+)
+ADDRESS = click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="Of the Ray cluster.  [default: RAY_ADDRESS, or the one this machine is a node of]",
+)
 WEIGHTS = click.option(
     "--weights", multiple=True, type=FILE, help="Weights file for each --model, in order."
 )

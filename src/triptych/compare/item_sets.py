@@ -17,6 +17,12 @@ def mean_of(runs: Sequence[Items]) -> Items:
     Counts are kept a run each, (N, runs, …), and not summed: the mIoU of summed counts is not the
     mean of the runs' mIoU, which the table of arms shows.
     """
+    if runs[0].weighted is not None:
+        return replace(
+            runs[0],
+            values=np.arange(len(runs[0].keys), dtype=np.float64),
+            weighted=lambda counts: float(np.mean([run.score(counts) for run in runs])),
+        )
     values = np.stack([run.values for run in runs], axis=1)
     pooled = runs[0].pooled
     if pooled is None:
@@ -42,4 +48,4 @@ def aligned(items: Items, keys: tuple[str, ...], who: str, other: str) -> Items:
         )
     order = [places[key] for key in keys]
     groups = items.groups and tuple(items.groups[index] for index in order)
-    return Items(keys, groups, items.values[order], items.pooled)
+    return replace(items, keys=keys, groups=groups, values=items.values[order])

@@ -29,7 +29,7 @@ def of_fixed(
 ) -> dict[str, Any]:
     """The item-level verdict on two sets of predictions for the same items."""
     same_items([a, b])
-    if a.pooled is None:
+    if a.is_mean:
         verdict = item_difference(
             a.values, b.values, a.groups, level, unit=unit, higher_is_better=higher_is_better
         )
@@ -64,7 +64,7 @@ def of_runs(
         names = members_by_group(first.groups, len(keys))
         each = by_group[:seeds].mean(axis=0) - by_group[seeds:].mean(axis=0)
         verdict = replace(verdict, by_group=dict(zip(names, each.tolist(), strict=True)))
-    elif first.pooled is None:
+    elif first.is_mean:
         values = np.stack([items.values for items in runs])
         verdict = two_way_difference(
             values[:seeds], values[seeds:], level, unit=unit, higher_is_better=higher_is_better

@@ -10,7 +10,7 @@ from triptych import study as studies
 from triptych.audit import Line, audit_comparison, testimony
 from triptych.compare import joined
 from triptych.compare.comparison import Comparison, check
-from triptych.compare.execute import run_cells
+from triptych.compare.execute import Cluster, run_cells
 from triptych.compare.fixed import fixed_verdict
 from triptych.compare.folder import VERDICT, Seeds, cell, look_into, open_folder
 from triptych.compare.same_data import refuse_other_data
@@ -28,8 +28,9 @@ def compare(
     device: str = "auto",
     stop: StopRequest | None = None,
     show_progress: bool = True,
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
-    """Run what is missing and write `verdict.json`; returns what it holds.
+    """Run what is missing, here or on a `cluster`, and write `verdict.json`; returns what it holds.
 
     Raises UserError where the comparison is not controlled or the folder is another's, Stopped and
     WorkFailed where cells are missing; what is known so far is written before. Fixed predictions
@@ -54,6 +55,7 @@ def compare(
             device=device,
             stop=stop,
             show_progress=show_progress,
+            cluster=cluster,
         )
     except (Stopped, WorkFailed):
         _conclude(out, comparison, study, planned)

@@ -11,6 +11,8 @@ from functools import partial
 from itertools import combinations
 from typing import Any, TypeVar
 
+from triptych.data.check_boxes import check_boxes
+from triptych.data.check_report import Report, by_severity
 from triptych.data.classes import VOID, ClassSet
 from triptych.data.findings import (
     Finding,
@@ -23,6 +25,7 @@ from triptych.data.findings import (
 from triptych.data.frames import LabelCode, value_text
 from triptych.data.look import Look, look_at, look_into
 from triptych.data.open_data import is_streets, open_data, open_folder
+from triptych.data.open_detection import is_boxed_folder
 from triptych.progress import bar
 
 T = TypeVar("T")
@@ -31,34 +34,11 @@ STREETS_SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)
-class CheckReport:
-    """What `check` found."""
+class CheckReport(Report):
+    """Of each split: `frames`; `groups` (frames and mean luminance by drive); `labels` (value,
+    class, name and share of all pixels, by label value)."""
 
-    spec: str
-    splits: dict[str, dict[str, Any]]
-    """By split: `frames`; `groups` (frames and mean luminance by drive); `labels` (value, class,
-    name and share of all pixels, by label value)."""
-    findings: tuple[Finding, ...]
-
-    @property
-    def wrong(self) -> bool:
-        """Whether training on the data would be wrong."""
-        return any(finding.severity == "error" for finding in self.findings)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: data, wrong, splits, findings (severity, text, files)."""
-        return {
-            "data": self.spec,
-            "wrong": self.wrong,
-            "splits": self.splits,
-            "findings": [
-                {"severity": f.severity, "text": f.text, "files": list(f.files)}
-                for f in self.findings
-            ],
-        }
-
-    def as_text(self) -> str:
-        """For a person: splits, drives, shares of the label values, then the findings."""
+    def contents(self) -> list[str]:
         lines = []
         for split, about in self.splits.items():
             lines.append(f"{split}: {about['frames']} frames")
@@ -68,21 +48,21 @@ class CheckReport:
             for row in about["labels"]:
                 meaning = " ".join(filter(None, (row["name"], f"({row['class'] or 'unknown'})")))
                 lines.append(f"  {row['value']} {meaning}: {100 * row['share']:.2f} %")
-        lines += [f"{finding.severity}: {finding.text}" for finding in self.findings]
-        lines.append(
-            "training on it would be wrong" if self.wrong else "nothing makes training on it wrong"
-        )
-        return "\n".join(lines)
+        return lines
 
 
-def check(spec: str, progress: bool = True) -> CheckReport:
+def check(spec: str, progress: bool = True) -> Report:
     """Look at every picture and label of all splits of a data specification.
+
+    Data to detect in is looked at by `check_boxes`; what follows is of frames with label maps.
 
     Errors are missing or unreadable files, colour-coded labels where ids are due, label values
     without a class, labels of another size than their picture, and copies of a picture in two
     splits. Splits that share a drive are a warning, and so are labels that are void all over.
     Raises UserError where the specification names no data set.
     """
+    if is_boxed_folder(spec):
+        return check_boxes(spec, progress)
     findings: list[Finding] = []
     looks: dict[str, list[Look]] = {}
     if is_streets(spec):
@@ -105,9 +85,8 @@ def check(spec: str, progress: bool = True) -> CheckReport:
     for first, second in combinations(looks, 2):
         findings += drive_findings(first, looks[first], second, looks[second])
         findings += copy_findings(first, looks[first], second, looks[second])
-    findings.sort(key=lambda finding: ("error", "warning", "note").index(finding.severity))
     splits = {split: _summary(members, classes, code) for split, members in looks.items()}
-    return CheckReport(spec, splits, tuple(findings))
+    return CheckReport(spec, splits, by_severity(findings))
 
 
 def _each(frames: Sequence[T], look: Callable[[T], Look], title: str, progress: bool) -> list[Look]:

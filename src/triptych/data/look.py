@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,16 @@ def look_into(code: LabelCode, frame: Frame) -> Look:
         look.unreadable[look.label] = str(error)
     if picture is not None and values is not None and picture.shape[:2] != values.shape:
         look.mismatch = f"label {size_text(values.shape)}, picture {size_text(picture.shape)}"
+    return look
+
+
+def look_at_picture(group: str, picture: Path) -> Look:
+    """Read a picture whose labels lie in no label map."""
+    look = Look(group, None, str(picture), str(picture))
+    try:
+        _note_picture(look, read_picture(picture))
+    except UserError as error:
+        look.unreadable[look.picture] = str(error)
     return look
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from triptych.data.classes import CITYSCAPES
 from triptych.data.labelled import Image, LabelMap
-from triptych.data.streets.scene import VERSION, Scene, scene
+from triptych.data.streets.scene import VERSION, Scene, StreetFrame, scene
 from triptych.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -59,9 +59,13 @@ class Streets:
 
     def load(self, index: int) -> tuple[Image, LabelMap]:
         """Picture (H, W, 3) and label map (H, W) of a frame."""
-        number, time = self._items[index]
-        frame = _scene(number, self.size, self._length)[time]
+        frame = self.frame(index)
         return frame.image, frame.labels
+
+    def frame(self, index: int) -> StreetFrame:
+        """A frame with all that is known of it."""
+        number, time = self._items[index]
+        return _scene(number, self.size, self._length)[time]
 
     def check(self, index: int) -> tuple[int, int]:
         """Height and width of a frame; nothing can be wrong with it."""

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from triptych.backbones.sources import IMAGENET_RESNET50
 from triptych.errors import UserError, WorkFailed
 from triptych.segment.models.base import load_published, published_names
 from triptych.segment.models.dilated_resnet import CHANNELS, dilated_resnet
 from triptych.segment.models.trunk import Trunk
-from triptych.weights import Published, fetch, load
+from triptych.weights import fetch, load
 
-IMAGENET_RESNET50 = Published(
-    file="resnet50-0676ba61.pth",
-    address="https://download.pytorch.org/models/resnet50-0676ba61.pth",
-    sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
-    licence="BSD-3-Clause",
-    claimed={"top1": 0.7613},
-    claimed_on="ImageNet val",
-    source="torchvision, ResNet50_Weights.IMAGENET1K_V1",
-)
 _CLASSIFIER = ("fc.weight", "fc.bias")
 
 

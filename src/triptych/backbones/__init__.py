@@ -1,0 +1,1 @@
+"""Pre-trained backbones that several studies start from: where they are, how they load."""

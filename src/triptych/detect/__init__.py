@@ -1,0 +1,1 @@
+"""The `detect` study: boxes around objects, and how well they are found."""

@@ -1,6 +1,6 @@
 """What does Population Based Training itself cost, against Ray Tune's?
 
-    uv run --with 'ray[tune]' python benchmarks/population.py [--members 8] [--rounds 10]
+    uv run python benchmarks/population.py [--members 8] [--rounds 10]
         [--megabytes 20] [--seed 0] [--json]
 
 Both populations do the same rounds of no work: every member "trains" by changing a number, is
@@ -126,7 +126,7 @@ def our_rounds(folder: Path, options: argparse.Namespace) -> tuple[float, list[d
     with ExitStack() as stack:
         run = stack.enter_context(Run.open(folder / "run", recipe, options.seed, {}))
         members = [
-            stack.enter_context(Member(folder / "run" / "members" / str(index)))
+            stack.enter_context(Member(folder / "run" / "members" / str(index), deferred=True))
             for index in range(options.members)
         ]
         view = stack.enter_context(live("benchmark", len(members), options.rounds, show=False))

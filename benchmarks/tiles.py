@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,8 @@ import torch
 
 from triptych.data.open_data import open_data
 from triptych.inference import Prepared, Runtime, Size, Tiling
+from triptych.segment.bench.measure import peak_memory
+from triptych.segment.models import entry
 from triptych.segment.network import Network, open_network, untrained_network
 
 DRAWN = "drawn:"
@@ -47,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.child is not None:
         tile, file = options.child
-        label(options, None if tile == "whole" else Tiling.of(size_of(tile)), Path(file))
+        label(options, None if tile == "whole" else size_of(tile), Path(file))
         return
 
     models = {name: compare(name, options) for name in options.model}
@@ -90,9 +91,10 @@ def compare(model: str, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def label(options: argparse.Namespace, tiling: Tiling | None, file: Path) -> None:
+def label(options: argparse.Namespace, tile: Size | None, file: Path) -> None:
     """Label the frames into `file` and print what it took."""
     network = opened(options.model[0])
+    tiling = None if tile is None else Tiling.of(tile, entry(network.architecture).stride)
     prepared = Prepared(
         network.model,
         network.normalisation,
@@ -105,8 +107,8 @@ def label(options: argparse.Namespace, tiling: Tiling | None, file: Path) -> Non
     frames = open_data(options.data, options.split)
     chosen = np.linspace(0, len(frames) - 1, options.frames).astype(int)
     np.save(file, np.concatenate([prepared.labels(frames.load(int(i))[0][None]) for i in chosen]))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"gib": round(peak, 3), "halo_agreement": prepared.agreement.share}))
+    gib = round(peak_memory() / 2**30, 3)
+    print(json.dumps({"gib": gib, "halo_agreement": prepared.agreement.share}))
 
 
 def opened(model: str) -> Network:

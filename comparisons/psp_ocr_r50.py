@@ -23,6 +23,7 @@ def comparison(data: str = "camvid:CamVid") -> Comparison:
     asked: Comparison = _psp_ocr(
         data,
         "r50",
+        precision="bfloat16",
         epochs=200,
         batch_size=16,
         crop=(360, 480),

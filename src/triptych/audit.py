@@ -75,6 +75,7 @@ def audit_run(folder: Path) -> list[Line]:
         Line("budget", "fair", _budget(found)),
         Line("settings", "fair", _settings(found)),
         *hyperparameters(found),
+        *settings_of_intervals(found),
         *copies(found),
     ]
 
@@ -232,6 +233,57 @@ def _took_effect(name: str, low: float, high: float, used: Mapping[str, float], 
     )
 
 
+def settings_of_intervals(found: Mapping[str, Any]) -> list[Line]:
+    """What each member of a population trained with; a line for neighbouring rounds that were due
+    the same."""
+    parts: list[list[Mapping[str, Any]]] = []
+    for each in sorted(found.get("intervals", ()), key=lambda i: (i["member"], i["round"])):
+        if parts and _goes_on(parts[-1][-1], each):
+            parts[-1].append(each)
+        else:
+            parts.append([each])
+    return [_settings_of(part) for part in parts]
+
+
+def _goes_on(last: Mapping[str, Any], interval: Mapping[str, Any]) -> bool:
+    """Whether a member's interval follows its last with the same hyperparameters."""
+    same = all(last[key] == interval[key] for key in ("member", "due"))
+    return same and bool(interval["round"] == last["round"] + 1)
+
+
+def _settings_of(part: Sequence[Mapping[str, Any]]) -> Line:
+    rounds = _span((each["round"] for each in part), "d")
+    told: list[str] = []
+    finding: Finding = "fair"
+    for name, (low, high) in part[0]["due"].items():
+        all_used = [each["used"].get(name) for each in part]
+        used = [each for each in all_used if each is not None]
+        wrong = len(used) < len(part) or not all(
+            _took_effect(name, low, high, seen, each["updates"])
+            for seen, each in zip(used, part, strict=True)
+        )
+        if wrong:
+            finding = "flaw"
+        told.append(f"{name} {_seen_as(name, used)}{_due(name, low, high) if wrong else ''}")
+    about = f"member {part[0]['member']}, round{'s' if ' ' in rounds else ''} {rounds}"
+    return Line(about, finding, ", ".join(told))
+
+
+def _seen_as(name: str, used: Sequence[Mapping[str, float]]) -> str:
+    """What a witness saw of a hyperparameter, in words."""
+    if not used:
+        return "nothing"
+    if name == "crop_area":
+        return f"from {min(each['min'] for each in used):.2f}"
+    if name == "erasing":
+        return f"in {sum(each['mean'] for each in used) / len(used):.0%} of the images"
+    return _span([end for each in used for end in (each["min"], each["max"])], ".4g")
+
+
+def _due(name: str, low: float, high: float) -> str:
+    return f" (due {high:.0%})" if name == "erasing" else f" (due {_span((low, high), '.4g')})"
+
+
 def _settings(found: Mapping[str, Any]) -> str:
     parts = []
     for name, values in found["settings"].items():
@@ -257,7 +309,7 @@ def audit_comparison(arms: Mapping[str, Sequence[dict[str, Any] | None]]) -> lis
         _each("images seen", known, images_seen),
         _each("augmentation", known, versions),
         _each("frozen", known, frozen),
-        _alike("samples and updates", known, lambda t: f"{t['samples']:,} in {t['updates']:,}"),
+        _alike("samples and updates", known, _cost),
         _alike("learning rate", known, _learning_rates),
         _alike("weight decay", known, lambda t: _range(t, "weight_decay")),
         _alike("batch size", known, lambda t: _range(t, "batch_size")),
@@ -266,8 +318,25 @@ def audit_comparison(arms: Mapping[str, Sequence[dict[str, Any] | None]]) -> lis
         _alike("soft targets", known, lambda t: _seen(t, "target")),
         _alike("input", known, lambda t: "x".join(map(str, t["input"] or ["nothing"]))),
         _alike("training images", known, _training_images),
+        *_explored(known),
         *_copies(known),
     ]
+
+
+def _cost(found: Mapping[str, Any]) -> str:
+    text = f"{found['samples']:,} in {found['updates']:,}"
+    return f"{text} of all {found['members']} members" if "members" in found else text
+
+
+def _explored(known: Mapping[str, Sequence[dict[str, Any]]]) -> list[Line]:
+    """Whether what populations explored took effect, in the arms that have one."""
+    searched = {
+        name: [each for each in found if "intervals" in each] for name, found in known.items()
+    }
+    searched = {name: found for name, found in searched.items() if found}
+    if not searched:
+        return []
+    return [_each("hyperparameters", searched, lambda found: hyperparameters(found)[0])]
 
 
 def _copies(known: Mapping[str, Sequence[dict[str, Any]]]) -> list[Line]:

@@ -33,9 +33,17 @@ class Checkpointable(Protocol):
 
 
 def write_aside(
-    aside: Path, state: Checkpointable, lengths: Mapping[str, int], **about: Any
+    aside: Path,
+    state: Checkpointable,
+    lengths: Mapping[str, int],
+    *,
+    flushed: bool = True,
+    **about: Any,
 ) -> None:
-    """Write the checkpoint of a state, and what is to be known `about` it, into a new folder."""
+    """Write the checkpoint of a state, and what is to be known `about` it, into a new folder.
+
+    With `flushed` false it is not waited until it is on the disk.
+    """
     if aside.exists():
         shutil.rmtree(aside)
     aside.mkdir()
@@ -43,19 +51,21 @@ def write_aside(
     written = sorted(aside.iterdir())
     # Hashing takes about as long as the disk does: both at once.
     with ThreadPoolExecutor(1) as disk:
-        flushed = [disk.submit(flush, path) for path in written]
+        waiting = [disk.submit(flush, path) for path in written if flushed]
         files = {path.name: digest(path) for path in written}
-        for each in flushed:
+        for each in waiting:
             each.result()
-    seal(aside, {"state": counters, "lengths": dict(lengths), "files": files, **about})
+    record = {"state": counters, "lengths": dict(lengths), "files": files, **about}
+    seal(aside, record, flushed=flushed)
 
 
-def seal(aside: Path, record: Mapping[str, Any]) -> None:
-    """Write the record of a checkpoint, whose other files are on the disk, and flush it and the
-    folder; what is left is to rename it."""
+def seal(aside: Path, record: Mapping[str, Any], *, flushed: bool = True) -> None:
+    """Write the record of a checkpoint, whose other files are there, and flush it and the folder;
+    what is left is to rename it."""
     (aside / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
-    flush(aside / RECORD)
-    flush(aside)
+    if flushed:
+        flush(aside / RECORD)
+        flush(aside)
 
 
 def whole_record(checkpoint: Path) -> dict[str, Any] | None:

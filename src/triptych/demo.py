@@ -157,8 +157,8 @@ Open these:
         a controlled comparison: plan, runs, verdict
 
 Next, on data of your own:
-    triptych predict drive.mp4 --model espnetv2-s2.0 --model espnetv2-s0.5 --out labelled
-    triptych predict drive.mp4 --model {files["run"]} --out labelled
+    triptych predict drive.mp4 --out labelled
+    triptych predict drive.mp4 --model street --model espnetv2-s2.0 --out labelled
     triptych evaluate --model espnetv2-s2.0 --data camvid:DIR --size 640x480
     triptych train segment/tiny --set data=camvid:DIR --set val_data=none --set epochs=30
     triptych compare classify/small classify/small-vit --varies model --metric top1 \

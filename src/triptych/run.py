@@ -12,6 +12,7 @@ its newest whole checkpoint as if nothing had happened. No torch is imported her
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -19,7 +20,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol
@@ -223,6 +224,17 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}") from None
     if not os.access(folder, os.W_OK):
         raise UserError(f"cannot write into {folder}; choose another --out")
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder, made if it is missing, while the block runs.
+
+    Raises UserError, InUse where another process has it.
+    """
+    make_folder(folder)
+    with _lock(folder):
+        yield
 
 
 def _lock(folder: Path) -> IO[str]:

@@ -156,6 +156,22 @@ def test_all_six_take_effect_in_the_next_interval(
     assert lines["hyperparameters"].finding == "fair"
     assert "took effect in all 16 intervals" in lines["hyperparameters"].text
     assert "of all 4 members" in lines["budget"].text
+    # It shows what each member trained with, a line for neighbouring rounds that were alike.
+    shown = [line for line in lines.values() if line.about.startswith("member ")]
+    assert len(shown) == 4 + sum(len(past.takeovers) for past in lineage.rounds)
+    for past in lineage.rounds:
+        for decision in past.takeovers:
+            (line,) = [
+                line for line in shown
+                if line.about.startswith(f"member {decision.member}, round")
+                and line.about.removeprefix(f"member {decision.member}, round")
+                .lstrip("s ").startswith(str(past.number + 1))
+            ]  # fmt: skip
+            assert line.finding == "fair"
+            for name in ("lr", "weight_decay", "batch_size", "drop_path"):
+                assert f"{name} {decision.hypers[name]:.4g}" in line.text
+            assert "crop_area from 0." in line.text
+            assert "erasing in " in line.text
 
 
 def test_a_restored_optimiser_undoes_what_was_explored_and_the_audit_sees_it(
@@ -172,6 +188,10 @@ def test_a_restored_optimiser_undoes_what_was_explored_and_the_audit_sees_it(
     assert line.finding == "flaw"
     assert "lr was another in" in line.text
     assert "batch_size" not in line.text
+    due = {h["lr"] for n in (2, 3, 4) for h in lineage.hypers(n)} - begun
+    wrong = [x.text for x in audit_run(tmp_path) if x.finding == "flaw" and "(due " in x.text]
+    assert len(due) > 0
+    assert all(any(f"(due {lr:.4g})" in text for text in wrong) for lr in due)
 
 
 def test_a_member_scores_right_after_a_takeover_what_its_donor_did(
@@ -396,7 +416,15 @@ def test_the_published_population() -> None:
     assert {k for k, v in asdict(as_ran).items() if asdict(recipe)[k] != v} == {
         "name", "augmentation", "sampler", "optimiser",
     }  # fmt: skip
+    for model in ("vit13", "vit6"):
+        other = recipes.get(f"classify/published-pbt-{model}")
+        changed = {k for k, v in asdict(other).items() if asdict(recipe)[k] != v}
+        assert changed == {"name", "model"}
+        assert other.model == model
     assert replace(recipe, epochs=25).rounds() == [10, 20, 25]
     # An interval of all epochs is random search: nothing is taken over.
     assert replace(recipe, interval=200).rounds() == [200]
     assert replace(recipe, interval=300).rounds() == [200]
+    search = recipes.get("classify/small-random-search")
+    assert isinstance(search, PopulationRecipe)
+    assert search.rounds() == [search.epochs]

@@ -17,6 +17,7 @@ from triptych.errors import UserError
 from triptych.inference import Prepared, Runtime, prepare
 from triptych.inference.tiles import Agreement, Tiling, spans, stitch
 from triptych.normalisation import IMAGENET
+from triptych.segment.models import entry
 from triptych.segment.models.hms import HRNetOCRMultiScale
 from triptych.segment.models.hrnet_ocr import HRNetOCR
 from triptych.segment.models.hrnet_trunk import HRNetTrunk
@@ -73,10 +74,10 @@ def prepared(model: nn.Module, tile: tuple[int, int] | None, **more: object) -> 
     return Prepared(model, IMAGENET, 3, runtime=runtime, device=CPU, tiling=tiling, **more)
 
 
-@given(st.integers(1, 2000), st.integers(4, 20), st.integers(1, 3))
-def test_spans_cover_the_axis_once(length: int, sides: int, halos: int) -> None:
-    side, halo = 32 * sides, 32 * min(halos, (sides - 1) // 2)
-    found = spans(length, side, halo)
+@given(st.integers(1, 2000), st.integers(4, 20), st.integers(1, 3), st.sampled_from([8, 32, 64]))
+def test_spans_cover_the_axis_once(length: int, sides: int, halos: int, grid: int) -> None:
+    side, halo = grid * sides, grid * min(halos, (sides - 1) // 2)
+    found = spans(length, side, halo, grid)
     assert found[0].first == found[0].start == 0
     assert found[-1].last == found[-1].stop == length
     for one, following in itertools.pairwise(found):
@@ -85,21 +86,25 @@ def test_spans_cover_the_axis_once(length: int, sides: int, halos: int) -> None:
         assert following.first >= following.start + halo
         assert following.start > one.start
     for each in found:
-        assert each.start % 32 == 0
+        assert each.start % grid == 0
         assert each.first < each.last
-        assert side - 32 < each.stop - each.start <= side or len(found) == 1
+        assert side - grid < each.stop - each.start <= side or len(found) == 1
 
 
 def test_spans_worked_by_hand() -> None:
-    found = [(s.start, s.stop, s.first, s.last) for s in spans(300, 128, 32)]
+    found = [(s.start, s.stop, s.first, s.last) for s in spans(300, 128, 32, 32)]
     assert found == [
         (0, 128, 0, 96),
         (64, 192, 96, 160),
         (128, 256, 160, 224),
         (192, 300, 224, 300),
     ]
-    assert [(s.start, s.stop) for s in spans(1024, 512, 64)] == [(0, 512), (384, 896), (512, 1024)]
-    assert [(s.start, s.stop) for s in spans(100, 128, 32)] == [(0, 100)]
+    assert [(s.start, s.stop) for s in spans(1024, 512, 64, 32)] == [
+        (0, 512),
+        (384, 896),
+        (512, 1024),
+    ]
+    assert [(s.start, s.stop) for s in spans(100, 128, 32, 32)] == [(0, 100)]
 
 
 def test_a_network_that_sees_no_further_than_the_halo_gives_what_the_whole_gives() -> None:
@@ -112,6 +117,43 @@ def test_a_network_that_sees_no_further_than_the_halo_gives_what_the_whole_gives
     # In the outermost pixels of a tile's halo its cut edge shows, so not all of it agrees.
     assert agreement.share is not None
     assert 0.9 < agreement.share < 1
+
+
+class Coarse(nn.Module):
+    """Three classes at a 64th of the resolution: each from its own 64 pixels a side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.layer = nn.Conv2d(3, 3, 64, 64)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return F.interpolate(self.layer(images), images.shape[-2:], mode="bilinear")
+
+
+def test_tiles_begin_where_the_coarsest_maps_have_an_edge() -> None:
+    model, images = Coarse().double(), torch.randn(1, 3, 384, 576, dtype=torch.float64)
+    with torch.inference_mode():
+        whole = model(images)
+        tiled = stitch(images, Tiling.of((256, 256), 64), model, 3)
+        beside = stitch(images, Tiling.of((288, 288), 32), model, 3)
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-12)
+    assert (beside - whole).abs().max() > 0.01  # as the default would have it
+
+
+@pytest.mark.parametrize("name", ["hrnet16s-if", "hrnet18-if", "tiny", "dabnet"])
+def test_the_catalogue_knows_the_stride_of_the_coarsest_maps(name: str) -> None:
+    """Against the smallest map that any convolution gives, of shapes alone."""
+    known, sides = entry(name), set()
+    with torch.device("meta"):
+        model = known.builder(known.outputs).eval()
+        for each in model.modules():
+            if isinstance(each, nn.Conv2d):
+                each.register_forward_hook(lambda _, __, out: sides.add(min(out.shape[2:])))
+        model(torch.zeros(1, 3, 512, 512))
+    coarsest = 512 // min(sides)
+    assert known.stride % coarsest == 0
+    assert name != "hrnet16s-if" or coarsest == 64
 
 
 def test_a_tile_sees_only_itself() -> None:
@@ -219,3 +261,6 @@ def test_the_halo_grows_with_the_tile() -> None:
     assert Tiling.of((128, 512)).halo == (32, 64)
     assert Tiling.of((768, 1024)).halo == (96, 128)
     assert str(Tiling.of((128, 512))) == "512x128"
+    assert Tiling.of((256, 1024), 64).halo == (64, 128)
+    with pytest.raises(UserError, match="multiples of 64, 256 or more"):
+        Tiling.of((256, 288), 64)

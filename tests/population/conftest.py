@@ -112,6 +112,7 @@ def population(
     score: Score = own_score,
     engine: Callable[[Callable[[Interval], None]], Train] = one_after_another,
     save_within: bool = False,
+    deferred: bool = False,
     seed: int = 0,
 ) -> Lineage | None:
     """Train in a run folder, or go on; None where the run had ended."""
@@ -120,7 +121,8 @@ def population(
         if read_result(folder) is not None:
             return None
         each = [
-            stack.enter_context(Member(folder / "members" / str(index))) for index in range(members)
+            stack.enter_context(Member(folder / "members" / str(index), deferred=deferred))
+            for index in range(members)
         ]
         view = stack.enter_context(live("x", members, len(ends), show=False))
         train = engine(trainer(score, save_within))

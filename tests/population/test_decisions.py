@@ -66,7 +66,7 @@ def test_all_diverged_is_one_clear_line() -> None:
 SCORES = some.lists(some.one_of(some.none(), some.floats(width=16)), min_size=1, max_size=20)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(SCORES, some.integers(0, 2**30), some.integers(1, 50))
 def test_properties(scores: list[float | None], seed: int, round: int) -> None:
     good = [s for s in scores if s is not None and math.isfinite(s)]

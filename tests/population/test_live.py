@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from triptych.population.lineage import Round
-from triptych.population.live import Population, happened, live
+from triptych.population.live import Population, Row, happened, live, members_table
 from triptych.population.records import Change, Decision, Outcome
 
 PAST = Round(
@@ -40,21 +40,39 @@ def test_a_line_a_member() -> None:
         shown.advance(1, "loss 1.0")
         lines = drawn(view)
     assert "x seed 0, round 3 of 5" in lines[0]
-    rows = [line for line in lines if line.startswith("│")]
+    rows = [line for line in lines if "0.0002" in line]
     assert len(rows) == 4
     for row, score, what in zip(
         rows,
         ("0.3125", "diverged", "0.7500", "0.5000"),
-        ("goes on", "lr x1.2 (at the end of its range), batch next up", "copied by 1", "goes on"),
+        ("goes on", "diverged, from 2", "copied by 1", "goes on"),
         strict=True,
     ):
-        assert all(text in row for text in (score, what, "0.0002", "32"))
+        assert all(text in row for text in (score, what, "32"))
+    # What came of the donor's values: one was clamped, one went to the next.
+    assert "0.0002=" in rows[1]
+    assert "32↑" in rows[1]
+    assert not any(mark in row for row in rows[:1] + rows[2:] for mark in "=↑↓*")
     assert "> 3" in rows[3]
     assert not any("> " in row for row in rows[:3])
 
 
+def test_six_hyperparameters_fit_into_80_columns() -> None:
+    hypers = {
+        "crop_area": 0.123456, "erasing": 0.123456, "drop_path": 0.0123456, "lr": 0.000123456,
+        "weight_decay": 0.0000123456, "batch_size": 384,
+    }  # fmt: skip
+    row = Row(7, "0.1234", hypers, "copied by 1, 2", {})
+    console = Console(file=io.StringIO(), width=80)
+    console.print(members_table("x", [row], training=7))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    (line,) = [line for line in lines if "> 7" in line]
+    for text in ("0.1234", "0.123", "0.0123", "0.000123", "1.23e-05", "384", "copied by 1, 2"):
+        assert text in line
+
+
 def test_what_happened_in_words() -> None:
-    assert happened(1, PAST).startswith("diverged, from 2: lr x1.2")
+    assert happened(1, PAST) == "diverged, from 2"
     assert happened(2, PAST) == "copied by 1"
 
 

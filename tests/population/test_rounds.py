@@ -18,6 +18,7 @@ import pytest
 from triptych.checkpoint import newest_first
 from triptych.errors import WorkFailed
 from triptych.population.lineage import read_lineage
+from triptych.population.member import Member
 from triptych.run import newest_checkpoint
 
 ENDS = (1, 3)
@@ -32,7 +33,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Whole or half, hidden or not."""
-    return [each for parent in folder.rglob("checkpoints") for each in parent.iterdir()]
+    return [*folder.glob("checkpoints/*"), *folder.glob("members/*/checkpoints/*")]
 
 
 def test_members_train_alone_and_weights_go_where_it_was_decided(
@@ -129,9 +130,13 @@ def test_a_run_that_ended_is_not_touched(tmp_path: Path, light: ModuleType) -> N
     assert light.outcome(tmp_path) == before
 
 
-@pytest.mark.parametrize("members", [4, 8])
+@pytest.mark.parametrize(("members", "deferred"), [(4, False), (8, False), (8, True)])
 def test_storage_is_bounded_at_every_moment(
-    tmp_path: Path, light: ModuleType, members: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    light: ModuleType,
+    members: int,
+    deferred: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     most = 0
 
@@ -148,12 +153,14 @@ def test_storage_is_bounded_at_every_moment(
 
     for owner, name in ((Path, "mkdir"), (Path, "rename"), (os, "mkdir"), (shutil, "rmtree")):
         look(owner, name)
-    light.population(tmp_path, members=members, ends=range(1, 13), save_within=True)
+    light.population(
+        tmp_path, members=members, ends=range(1, 13), save_within=True, deferred=deferred
+    )
     assert len(checkpoints(tmp_path)) == members + 1
     assert members < most <= 2 * (members + 1)
 
 
-def _die_at(count: int, folder: Path, light: ModuleType, within: bool) -> None:
+def _die_at(count: int, folder: Path, light: ModuleType, within: bool, deferred: bool) -> None:
     operations = [
         (Path, "write_text"), (Path, "rename"), (Path, "replace"), (Path, "mkdir"),
         (Path, "open"), (os, "fsync"), (os, "link"), (os, "unlink"), (os, "rmdir"),
@@ -161,12 +168,12 @@ def _die_at(count: int, folder: Path, light: ModuleType, within: bool) -> None:
     ]  # fmt: skip
     faults = Path(__file__).parents[1] / "faults.py"
     runpy.run_path(str(faults))["die_at"](count, operations)
-    light.population(folder, members=2, ends=ENDS, save_within=within)
+    light.population(folder, members=2, ends=ENDS, save_within=within, deferred=deferred)
 
 
-@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize(("within", "deferred"), [(False, False), (True, False), (False, True)])
 def test_killed_at_every_file_operation_gives_the_same_bytes(
-    tmp_path: Path, light: ModuleType, within: bool
+    tmp_path: Path, light: ModuleType, within: bool, deferred: bool
 ) -> None:
     light.population(tmp_path / "whole", members=2, ends=ENDS, save_within=within)
     expected = light.outcome(tmp_path / "whole")
@@ -175,7 +182,7 @@ def test_killed_at_every_file_operation_gives_the_same_bytes(
     # With checkpoints within intervals not every operation: it is the same code.
     for count in range(1, 2000, 5 if within else 1):
         folder = tmp_path / f"killed-{count}"
-        process = context.Process(target=_die_at, args=(count, folder, light, within))
+        process = context.Process(target=_die_at, args=(count, folder, light, within, deferred))
         process.start()
         process.join()
         light.population(folder, members=2, ends=ENDS, save_within=within)
@@ -230,6 +237,31 @@ def test_all_diverged_is_an_error_that_stays(tmp_path: Path, light: ModuleType) 
             light.population(tmp_path, score=broken)
     assert len(read_lineage(tmp_path).rounds) == 1
     assert not (tmp_path / "result.json").exists()
+
+
+def test_an_old_checkpoint_counts_until_its_successor_is_on_the_disk(
+    tmp_path: Path, light: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the power goes: what replaced it is named as it should be, and holds nothing."""
+    light.population(tmp_path / "whole", deferred=True)
+    monkeypatch.setattr(Member, "_flush", lambda self, live: None)
+
+    def enough(work: Any, state: Any) -> float:
+        if (work.round, work.member) == (2, 1):
+            raise KeyboardInterrupt
+        return float(state.score())
+
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        light.population(folder, score=enough, deferred=True)
+    place = folder / "members" / "0" / "checkpoints"
+    (live,) = newest_first(place)
+    assert list(place.glob(".*.old"))
+    for file in live.iterdir():
+        file.write_bytes(b"")
+    monkeypatch.undo()
+    light.population(folder, deferred=True)
+    assert light.outcome(folder) == light.outcome(tmp_path / "whole")
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, light: ModuleType) -> None:

@@ -16,7 +16,7 @@ SPACE = Space({"lr": LogUniform(1e-6, 1e-3), "drop": Uniform(0.0, 0.3), "batch":
 NUMBERS = some.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(some.integers(0, 2**40))
 def test_what_is_drawn_lies_in_the_space(seed: int) -> None:
     hypers = SPACE.sample(stream(seed, "x"))
@@ -26,6 +26,7 @@ def test_what_is_drawn_lies_in_the_space(seed: int) -> None:
     assert hypers == SPACE.sample(stream(seed, "x"))
 
 
+@settings(deadline=None)
 @given(NUMBERS, NUMBERS, NUMBERS)
 def test_clamping_leads_inside_to_the_nearest(lr: float, drop: float, batch: float) -> None:
     clamped = SPACE.clamp({"lr": lr, "drop": drop, "batch": batch})

@@ -181,14 +181,14 @@ def test_boundaries_in_tiles_from_the_command_line(
     line = f"predict {picture} --model hrnet16s-if --weights {slim} --out {out} --runtime torch"
     assert (
         cli.main(
-            [*line.split(), "--view", "edges", "--tile", "128x128", "--size", "240x160", "--json"]
+            [*line.split(), "--view", "edges", "--tile", "256x256", "--size", "384x256", "--json"]
         )
         == 0
     )
     summary = json.loads(capsys.readouterr().out)
     (model,) = summary["models"]
     assert model["scales"] is None
-    assert (model["tile"]["size"], model["tile"]["halo"]) == ("128x128", "32x32")
+    assert (model["tile"]["size"], model["tile"]["halo"]) == ("256x256", "64x64")
     assert 0 <= model["tile"]["agreement"] <= 1
     sheet = np.asarray(Image.open(out / "street.png"))
     edges = sheet[:160, 240:]
@@ -205,14 +205,14 @@ def test_the_record_of_an_evaluation_says_the_tiles(
         Image.fromarray(image).save(tmp_path / place / "0016E5_00000.png")
     line = (
         f"evaluate --model hrnet16s-if --weights {slim} --data camvid:{tmp_path} --runtime torch "
-        f"--out {tmp_path / 'out'} --size 256x192 --tile 160x128"
+        f"--out {tmp_path / 'out'} --size 320x256 --tile 256x256"
     )
     assert cli.main([*line.split(), "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
-    assert scores["tile"]["size"] == "160x128"
+    assert scores["tile"]["size"] == "256x256"
     assert 0 <= scores["tile"]["agreement"] <= 1
     assert "halos" in scores["tile"]["agreement_rule"]
     assert scores["scales"] is None
     assert json.loads((tmp_path / "out" / "scores.json").read_text())["tile"] == scores["tile"]
-    assert cli.main([*line.split()[:-2], "--tile", "100x100"]) == 2
-    assert "--tile 100x100: sides must be multiples of 32" in capsys.readouterr().err
+    assert cli.main([*line.split()[:-2], "--tile", "288x256"]) == 2
+    assert "--tile 288x256: sides must be multiples of 64, 256 or more" in capsys.readouterr().err

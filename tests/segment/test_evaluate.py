@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,14 +12,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from triptych import cli
+from triptych.data.class_record import write_classes
 from triptych.data.classes import CAMVID, CITYSCAPES, VOID, ClassSet
 from triptych.data.labelled import LabelledData
 from triptych.data.mapping import mapping_between
 from triptych.data.open_data import open_data
 from triptych.errors import UserError, WorkFailed
 from triptych.segment.evaluate import describe, evaluate
+from triptych.segment.export import export
 from triptych.segment.labeller import FrameKey
 from triptych.segment.metrics import boundary_f, confusion_matrix
+from triptych.segment.network import untrained_network
 from triptych.segment.scores import scores_from_items
 
 ABC = ClassSet("abc", ("a", "b", "c", "d"), ((0, 0, 0),) * 4)
@@ -183,6 +187,45 @@ def test_the_folder_holds_all_that_the_scores_follow_from(tmp_path: Path) -> Non
     assert (counts == confusion_matrix(truth, shifted(truth), 4)).all()
     assert rows[2]["luminance"] == pytest.approx(95)
     assert rows[2]["BF"][3] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"), [("network", "64x48"), ("as they come", None), ("exported", "96x64"),
+                       ("label images", None)],
+)  # fmt: skip
+def test_the_record_says_to_what_size_frames_were_resized(
+    kind: str,
+    size: str | None,
+    tmp_path: Path,
+    write_drives: Callable[[Path, Mapping[str, Mapping[str, int]]], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = write_drives(tmp_path / "CamVid", {"val": {"A": 1}})
+    model = "street --runtime torch"
+    if kind == "network":
+        model += f" --size {size}"
+    elif kind == "exported":
+        model = str(tmp_path / "a.xml")
+        export(untrained_network("tiny"), tmp_path / "a.xml", "openvino", (64, 96))
+    elif kind == "label images":
+        model = str(data / "valannot")
+        write_classes(data / "valannot", CAMVID)
+    line = f"evaluate --model {model} --data camvid:{data} --out {tmp_path / 'out'} --json"
+    assert cli.main(line.split()) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["size"] == size
+    assert json.loads((tmp_path / "out" / "scores.json").read_text()) == scores
+    assert (scores["runtime"] is None) == (kind == "label images")
+    is_network = kind in ("network", "as they come")
+    assert scores["weights"] == ("published" if is_network else None)
+    assert (scores["weights_digest"] is not None) == is_network
+
+
+def test_folders_made_for_an_evaluation_that_fails_go(tmp_path: Path) -> None:
+    failing = Answers(Frames(), shifted, fails_at=3)
+    with pytest.raises(UserError, match="no labels"):
+        evaluate(failing, Frames(), out=tmp_path / "new" / "deep" / "out", progress=False)
+    assert not list(tmp_path.iterdir())
 
 
 def contents(folder: Path) -> dict[str, bytes]:

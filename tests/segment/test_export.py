@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,10 +29,17 @@ from triptych.segment import export as module
 from triptych.segment.export import export, format_of
 from triptych.segment.exported import Opened, open_exported
 from triptych.segment.labeller import FrameKey
-from triptych.segment.network import Network, open_network, untrained_network
+from triptych.segment.models import create
+from triptych.segment.models.hrnet import HRNet
+from triptych.segment.models.hrnet_trunk import HRNetTrunk
+from triptych.segment.models.ocr import OCRHead
+from triptych.segment.models.psp_head import PSPHead
+from triptych.segment.models.resize import resize
+from triptych.segment.network import Network, open_network
 from triptych.segment.open_labeller import open_labeller
 
 Labels = NDArray[np.uint8]
+THREE = ClassSet("three", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 SIZE = 64, 96
 CPU = torch.device("cpu")
 
@@ -102,11 +112,40 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize(
-    ("name", "ending"), [("tiny", ".xml"), ("espnetv2-s0.5", ".xml"), ("espnetv2-s0.5", ".onnx")]
-)
+class OnConvolution(nn.Module):
+    """A head on the features of one convolution."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Conv2d(3, 12, 3, 4, 1), nn.BatchNorm2d(12), nn.ReLU())
+        self.head = head
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = self.head(self.trunk(images))
+        logits = found[0] if isinstance(found, tuple) else found
+        return resize(logits, like=images)
+
+
+FAMILIES: dict[str, Callable[[], nn.Module]] = {
+    "tiny": lambda: create("tiny", 3),
+    "street": lambda: create("street", 3),
+    "espnetv2": lambda: create("espnetv2-s0.5", 3),
+    "dabnet": lambda: create("dabnet", 3),
+    "hrnet": lambda: HRNet(3, HRNetTrunk(4, 1, (1, 1, 1))),
+    "hrnet-halved": lambda: HRNet(3, HRNetTrunk(4, 1, (1, 1, 1), halved=True), hidden=8),
+    "psp": lambda: OnConvolution(PSPHead(12, 3, mid=8)),
+    "ocr": lambda: OnConvolution(OCRHead(12, 3, mid=16, key=8)),
+}
+"""A small one of each."""
+QUICK_IN_ONNX = ("tiny", "espnetv2", "psp", "ocr")
+"""The exporter to ONNX takes too long for the other ones, which have many layers."""
+WRITTEN = [*((name, ".xml") for name in FAMILIES), *((name, ".onnx") for name in QUICK_IN_ONNX)]
+
+
+@pytest.mark.parametrize(("name", "ending"), WRITTEN)
 def test_gives_the_same_labels_in_its_own_runtime(name: str, ending: str, tmp_path: Path) -> None:
-    network = untrained_network(name)
+    torch.manual_seed(0)
+    network = Network(name, name, FAMILIES[name]().eval(), IMAGENET, THREE)
     file = tmp_path / f"model{ending}"
     record = export(network, file, format_of(file, None), SIZE)
     check(file, network)
@@ -150,9 +189,6 @@ class Quick(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.cat([images, 100 * images[:, :1]], 1)
-
-
-THREE = ClassSet("three", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 
 
 def quick(model: nn.Module | None = None, normalisation: Normalisation = IMAGENET) -> Network:
@@ -219,13 +255,31 @@ class TestAsAModel:
         assert cli.main(line.split()) == 2
         assert "three" in capsys.readouterr().err  # classes that nothing maps to the street's
 
-    @pytest.mark.parametrize("option", ["--size 96x64", "--runtime torch", "--tile 128x128"])
+    @pytest.mark.parametrize(
+        "option",
+        ["--size 96x64", "--runtime torch", "--tile 128x128", "--device cuda", "--weights a.pth"],
+    )
     def test_options_that_are_in_the_file(
         self, file: Path, option: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         line = f"evaluate --model {file} --data streets {option}"
         assert cli.main(line.split()) == 2
-        assert "an exported file has its weights, size and runtime" in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert "an exported file has its weights, size and runtime" in error
+        named = option if option.startswith(("--runtime", "--device")) else option.split()[0]
+        assert error.endswith(f"leave out {named}\n")
+
+    def test_options_that_say_what_is_so(self, file: Path, tmp_path: Path) -> None:
+        """OpenVINO runs its own files, on the processor; it does not run ONNX's."""
+        assert open_labeller(str(file), runtime="openvino", device="cpu").name == "a.xml"
+        (tmp_path / "a.onnx").write_text("")
+        with pytest.raises(UserError, match="leave out --runtime openvino"):
+            open_labeller(str(tmp_path / "a.onnx"), runtime="openvino")
+
+    @pytest.mark.parametrize("verb", ["evaluate --data streets", "export --out b.xml"])
+    def test_files_that_are_not_there(self, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(f"{verb} --model none.onnx".split()) == 2
+        assert capsys.readouterr().err == "triptych: error: --model none.onnx: no such file\n"
 
     @pytest.mark.parametrize("name", ["a.xml", "a.onnx"])
     def test_files_that_are_none(self, tmp_path: Path, name: str) -> None:
@@ -283,6 +337,33 @@ class TestFailures:
             "a.bin": "earlier",
         }
 
+    def test_folders_made_for_it_go(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: Any) -> None:
+            raise RuntimeError("it broke")
+
+        monkeypatch.setitem(module.WRITERS, "openvino", fail)
+        with pytest.raises(WorkFailed, match="it broke"):
+            export(quick(), tmp_path / "new" / "deep" / "a.xml", "openvino", SIZE)
+        assert not list(tmp_path.iterdir())
+
+    def test_what_a_killed_start_left_goes(self, tmp_path: Path) -> None:
+        script = (
+            "import os, signal, sys\n"
+            "from pathlib import Path\n"
+            "from triptych.segment import export as module\n"
+            "from triptych.segment.network import untrained_network\n"
+            "def die(graph, pictures, part, told):\n"
+            "    part.write_text('half')\n"
+            "    os.kill(os.getpid(), signal.SIGKILL)\n"
+            "module.WRITERS['openvino'] = die\n"
+            "module.export(untrained_network('tiny'), Path(sys.argv[1]), 'openvino', (32, 32))\n"
+        )
+        line = [sys.executable, "-c", script, str(tmp_path / "a.xml")]
+        assert subprocess.run(line, check=False).returncode == -signal.SIGKILL
+        assert len(list(tmp_path.iterdir())) == 1
+        export(quick(), tmp_path / "a.xml", "openvino", SIZE)
+        assert {path.name for path in tmp_path.iterdir()} == {"a.xml", "a.bin"}
+
     def test_a_file_is_replaced(self, tmp_path: Path) -> None:
         (tmp_path / "a.xml").write_text("earlier")
         export(quick(), tmp_path / "a.xml", "openvino", SIZE)
@@ -313,6 +394,7 @@ class TestFailures:
             ("--model tiny --out {}/a.xml", "has no published weights: give its run folder"),
             ("--model tinny --out {}/a.xml", "did you mean tiny"),
             ("--model {} --out {}/a.xml", "not the folder of a run"),
+            ("--model tiny --out {}/new/deep/a.xml", "has no published weights"),
             ("--model tiny --out {}/file/a.xml", "cannot be written there"),
             ("--model tiny", "Missing option '--out'"),
         ],

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 from torchvision.models import ResNet50_Weights, resnet50
 
+from triptych.backbones.lite_imagenet import imagenet_file
+from triptych.backbones.sources import IMAGENET_RESNET50
 from triptych.data.download import file_sha256
 from triptych.errors import UserError, WorkFailed
 from triptych.segment.initialise import initialise
 from triptych.segment.models import create, resnet_trunk
 from triptych.segment.models.lite import Lite
-from triptych.segment.models.lite_trunk import imagenet_file
-from triptych.segment.models.resnet_trunk import IMAGENET_RESNET50
 from triptych.segment.recipes import SegmentRecipe
 from triptych.weights import load
 

@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from triptych import cli
+from triptych.cli.labellers import open_labellers
 from triptych.data.classes import CITYSCAPES
 from triptych.errors import UserError, WorkFailed
 from triptych.segment.labeller import FrameKey
 from triptych.segment.models import create
-from triptych.segment.open_labeller import open_labeller
+from triptych.segment.open_labeller import NetworkLabeller, open_labeller
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (1, 32, 48, 3), np.uint8)
 KEYS = [FrameKey("a", 0)]
@@ -38,6 +40,20 @@ def test_a_name_with_a_file_of_weights(tiny_weights: Path) -> None:
     assert labels.max() < 19
     assert labeller.labels(PICTURES, KEYS, (16, 20)).shape == (1, 16, 20)
     assert open_labeller("tiny", weights=tiny_weights, runtime="torch", name="mine").name == "mine"
+
+
+def test_its_weights_are_known_by_their_content(tiny_weights: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(tiny_weights.read_bytes())
+    other = create("tiny").state_dict()
+    other["classify.bias"] = other["classify.bias"] + 1e-3
+    save_file(other, tmp_path / "other.safetensors")
+    files = [tiny_weights, copy, tmp_path / "other.safetensors"]
+    first, same, another = (open_labeller("tiny", weights=file, runtime="torch") for file in files)
+    for labeller in (first, same, another):
+        assert isinstance(labeller, NetworkLabeller)
+        assert labeller.weights == "file"
+    assert first.weights_digest == same.weights_digest != another.weights_digest
 
 
 def test_frames_are_resized_for_the_network_only(tiny_weights: Path) -> None:
@@ -90,6 +106,47 @@ def test_a_folder_of_label_images(tmp_path: Path, tiny_weights: Path) -> None:
     assert open_labeller(str(folder), name="the truth").name == "the truth"
     with pytest.raises(UserError, match="--weights goes with a model's name"):
         open_labeller(str(folder), weights=tiny_weights)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ("--size 64x48", "--size"),
+        ("--tile 128x128", "--tile"),
+        ("--runtime torch", "--runtime torch"),
+        ("--device cuda", "--device cuda"),
+        ("--size 64x48 --runtime openvino", "--size, --runtime openvino"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["evaluate", "predict"])
+def test_options_that_label_images_could_only_ignore(
+    tmp_path: Path, verb: str, options: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "truth"
+    folder.mkdir()
+    Image.fromarray(np.full((32, 48), 13, np.uint8)).save(folder / "a.png")
+    Image.fromarray(PICTURES[0]).save(tmp_path / "a.png")
+    what = "--data streets" if verb == "evaluate" else str(tmp_path / "a.png")
+    line = f"{verb} {what} --model {folder} --out {tmp_path / 'out'} {options}"
+    assert cli.main(line.split()) == 2
+    assert capsys.readouterr().err == (
+        f"triptych: error: --model {folder}: a folder of label images is read, not run; "
+        f"leave out {named}\n"
+    )
+    assert not (tmp_path / "out").exists()
+    assert open_labeller(str(folder), device="cpu").name == "truth"
+
+
+def test_beside_a_network_label_images_stay_as_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "truth"
+    folder.mkdir()
+    Image.fromarray(np.full((32, 48), 13, np.uint8)).save(folder / "a.png")
+    street, labels = open_labellers(
+        ["street", str(folder)], [], size=(64, 96), runtime="torch", device="cpu"
+    )
+    assert isinstance(street, NetworkLabeller)
+    assert (street.size, street.runtime, street.weights) == ("96x64", "torch float32", "published")
+    assert (labels.labels(PICTURES, KEYS) == 13).all()
 
 
 def mean_iou(model: str, weights: Path, camvid: Path, size: tuple[int, int]) -> float:

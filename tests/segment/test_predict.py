@@ -9,6 +9,7 @@ import os
 import signal
 import struct
 import subprocess
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -159,6 +160,10 @@ def folder_of(path: Path, names: Sequence[str]) -> Path:
 
 def files(folder: Path) -> set[str]:
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+def folders(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_dir()}
 
 
 QUIET = PredictOptions(progress=False)
@@ -342,6 +347,50 @@ class TestVideo:
         predict(source, [Nearest(), again], tmp_path / "again", QUIET)
         summary = json.loads((tmp_path / "again/summary.json").read_text())
         assert summary["disagreement"][0]["pixel_agreement"] == 1
+
+    def test_other_models_leave_nothing_of_the_earlier_ones(self, tmp_path: Path) -> None:
+        """Stability, disagreement and figure are of the last start; other files stay."""
+
+        def change(labels: NDArray[np.uint8], key: FrameKey) -> NDArray[np.uint8]:
+            return np.roll(labels, 7 * (key.index % 3), 1)
+
+        source, out = clip(tmp_path / "clip.mp4", times=range(6)), tmp_path / "out"
+        models = {name: Nearest(name, change=change) for name in ("a", "b", "c")}
+        predict(source, [models["a"], models["b"]], out, SAVE)
+        (out / "stability/mine.txt").write_text("notes")
+        assert {"stability/a", "disagreement/a-vs-b"} < folders(out)
+        before = files(out)
+
+        summary = predict(source, [models["b"], models["c"]], out, QUIET)
+        told = [
+            *(
+                each["picture"]
+                for pair in summary["disagreement"]
+                for each in pair["most_different"]
+            ),
+            *(each["picture"] for one in summary["stability"] for each in one["worst_seconds"]),
+        ]
+        tables = {"stability/frames.csv", "stability/over-time.png",
+                  "disagreement/b-vs-c/frames.csv"}  # fmt: skip
+        kept = {"stability/mine.txt", *(name for name in before if name.startswith("labels/"))}
+        assert files(out) == {"clip.mp4", "summary.json", *told, *tables, *kept}
+        assert not {"stability/a", "disagreement/a-vs-b"} & folders(out)
+
+        predict(source, [models["c"]], out, PredictOptions(stability=False, progress=False))
+        assert files(out) == {"clip.mp4", "summary.json", *kept}
+        assert "disagreement" not in folders(out)
+
+    def test_an_earlier_result_stays_where_the_next_fails(self, tmp_path: Path) -> None:
+        def fail(labels: NDArray[np.uint8], key: FrameKey) -> None:
+            if key.index == 4:
+                raise UserError("no labels for frame 4")
+
+        source, out = clip(tmp_path / "clip.mp4", times=range(6)), tmp_path / "out"
+        predict(source, [Nearest("a"), Nearest("b")], out, SAVE)
+        before = {name: (out / name).read_bytes() for name in files(out)}
+        with pytest.raises(UserError, match="frame 4"):
+            predict(source, [Nearest("a"), Nearest("c", change=fail)], out, SAVE)
+        assert {name: (out / name).read_bytes() for name in files(out)} == before
 
     def test_stability_can_be_left_out(self, tmp_path: Path) -> None:
         source = clip(tmp_path / "clip.mp4", times=range(3))
@@ -558,8 +607,8 @@ class TestStopping:
         before = threading.active_count()
         models = [Nearest(), Nearest("other", change=fail)]
         with pytest.raises(kind, match="frame 60"):
-            predict(source, models, tmp_path / "out", SAVE)
-        assert files(tmp_path / "out") == set()
+            predict(source, models, tmp_path / "new" / "out", SAVE)
+        assert not (tmp_path / "new").exists()
         assert threading.active_count() == before
 
     def test_a_writer_that_fails(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -792,8 +841,8 @@ class TestPictures:
         frames.mkdir()
         (frames / "a.png").write_bytes(b"no")
         with pytest.raises(WorkFailed, match="none of the 1 pictures"):
-            predict(frames, [Nearest()], tmp_path / "out", QUIET)
-        assert files(tmp_path / "out") == set()
+            predict(frames, [Nearest(), Nearest("other")], tmp_path / "out", SAVE)
+        assert not (tmp_path / "out").exists()
 
     def test_no_pictures(self, tmp_path: Path) -> None:
         (tmp_path / "frames").mkdir()
@@ -810,6 +859,43 @@ class TestPictures:
         Image.fromarray(quadrants()).save(tmp_path / "a.mp4", "PNG")
         summary = predict(tmp_path / "a.mp4", [Nearest()], tmp_path / "out", QUIET)
         assert summary["outputs"] == ["a.png"]
+
+    def test_label_images_are_there_together_or_not_at_all(self, tmp_path: Path) -> None:
+        """Killed at the third of four pictures: a folder of two would be a model that looks whole.
+
+        The next start leaves nothing of it either.
+        """
+        frames = folder_of(tmp_path / "frames", [f"{name}.png" for name in "abcd"])
+        script = (
+            "import os, signal, sys\n"
+            "from pathlib import Path\n"
+            "import numpy as np\n"
+            "from triptych.data.classes import CAMVID\n"
+            "from triptych.segment.predict import PredictOptions, predict\n"
+            "class Dies:\n"
+            "    name, classes, concurrency = 'nearest', CAMVID, 1\n"
+            "    def labels(self, images, keys, size=None):\n"
+            "        if keys[0].index == 2:\n"
+            "            os.kill(os.getpid(), signal.SIGKILL)\n"
+            "        return np.zeros(images.shape[:3], np.uint8)\n"
+            "options = PredictOptions(progress=False, save_labels=True)\n"
+            "predict(Path(sys.argv[1]), [Dies()], Path(sys.argv[2]), options)\n"
+        )
+        out = tmp_path / "out"
+        killed = subprocess.run([sys.executable, "-c", script, frames, out], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert not (out / "labels").exists()
+        predict(frames, [Nearest()], out, SAVE)
+        labels = {"classes.json", *(f"{name}.png" for name in "abcd")}
+        assert files(out / "labels") == {f"nearest/{name}" for name in labels}
+        assert folders(out) == {"labels", "labels/nearest"}
+
+    def test_label_images_of_other_pictures_stay(self, tmp_path: Path) -> None:
+        for name in ("a", "b"):
+            predict(
+                folder_of(tmp_path / name, [f"{name}.png"]), [Nearest()], tmp_path / "out", SAVE
+            )
+        assert {"a.png", "b.png", "classes.json"} == files(tmp_path / "out/labels/nearest")
 
 
 class TestSeveralModels:

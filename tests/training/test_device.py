@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import logging
+
 import pytest
 import torch
 
 from triptych.errors import UserError
-from triptych.training.device import autocast, pick_device
+from triptych.training import device as devices
+from triptych.training.device import autocast, pick_device, training_device
 
 
 @pytest.mark.parametrize("name", ["gpu", "mps", "meta", ""])
@@ -23,3 +26,23 @@ def test_the_precision_is_the_one_that_is_named(precision: str) -> None:
     with autocast(torch.device("cpu"), precision):  # type: ignore[arg-type]
         product = torch.ones(4, 4) @ torch.ones(4, 4)
     assert product.dtype == getattr(torch, precision)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "precision", "warned"),
+    [(False, "bfloat16", True), (True, "bfloat16", False), (False, "float32", False)],
+)
+def test_emulated_bfloat16_is_named_once(
+    hardware: bool,
+    precision: str,
+    warned: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(devices, "has_bfloat16", lambda: hardware)
+    devices._warn_of_emulation.cache_clear()
+    with caplog.at_level(logging.WARNING, "triptych"):
+        for _ in range(2):
+            training_device("cpu", precision)  # type: ignore[arg-type]
+    lines = [r.message for r in caplog.records if "--set precision=float32" in r.message]
+    assert len(lines) == (1 if warned else 0)

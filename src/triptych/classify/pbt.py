@@ -1,12 +1,14 @@
 """Population Based Training of classifiers: what a member's interval is, on this device.
 
-All members live in one process and share the one copy of the data.
+All members of one process share the one copy of the data. On a cluster each worker is such a
+process, with one member at a time.
 """
 
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,12 +33,12 @@ from triptych.classify.train import (
 )
 from triptych.data.labelled_images import LabelledImages
 from triptych.errors import Stopped
+from triptych.population.cluster import Cluster, Crew, TrainMember, Watching
 from triptych.population.lineage import Lineage, read_lineage
 from triptych.population.live import Population, live
-from triptych.population.member import Member
+from triptych.population.member import MEMBERS, Member
 from triptych.population.records import Outcome
 from triptych.population.rounds import (
-    MEMBERS,
     Interval,
     member_seed,
     one_after_another,
@@ -46,7 +48,7 @@ from triptych.run import Run, read_json, read_result, write_json
 from triptych.runtime import runtime_record
 from triptych.stopping import StopRequest
 from triptych.training.cost import training_gflop
-from triptych.training.device import device_name, pick_device
+from triptych.training.device import device_name, training_device
 from triptych.training.memory import keep_memory
 from triptych.training.pace import Pace
 from triptych.training.schedules import rate
@@ -70,7 +72,7 @@ class Workshop:
         cls, recipe: PopulationRecipe, seed: int, splits: dict[str, LabelledImages], device: str
     ) -> Workshop:
         """Put the data on a device. Raises UserError where the recipe's model cannot be made."""
-        place = pick_device(device)
+        place = training_device(device, recipe.precision)
         data = on_device(recipe, splits["train"], place)
         val = torch.from_numpy(splits["val"].pixels).to(place)
         start(recipe, member_seed(seed, 0), data)
@@ -85,6 +87,12 @@ class Workshop:
             self.states[member] = known
         return known
 
+    def make_room(self, member: int, folder: Member) -> None:
+        """Hold no state but the member's own; what its folder has is put into another's."""
+        states, self.states = self.states, {}
+        if folder.live() is not None and states:
+            self.states[member] = states.get(member) or next(iter(states.values()))
+
 
 def train_population(
     recipe: PopulationRecipe,
@@ -94,12 +102,14 @@ def train_population(
     device: str = "auto",
     stop: StopRequest | None = None,
     show_progress: bool = True,
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
     """Train a population in the run folder `out`, or go on where an earlier start stopped.
 
     The model of the run is the member with the best validation top1 at the end; test is read once,
     for that one. The cost in the result counts all members. Raises `Stopped`, with a checkpoint
-    written, when `stop` asks for it, and WorkFailed where all members diverge.
+    written, when `stop` asks for it, and WorkFailed where all members diverge. On a `cluster`
+    members train side by side; the best is scored here.
     """
     stop = stop or StopRequest()
     keep_memory()
@@ -107,29 +117,32 @@ def train_population(
     fingerprint = {name: split.fingerprint() for name, split in splits.items()}
     # Before the folder is made: a model's name or size that will not do leaves nothing behind.
     shop = Workshop.opened(recipe, seed, splits, device)
-    place = shop.data.images.device
+    runtime = runtime_record(device_name(shop.data.images.device))
     with ExitStack() as stack:
-        run = stack.enter_context(
-            Run.open(out, recipe, seed, fingerprint, runtime_record(device_name(place)))
-        )
+        run = stack.enter_context(Run.open(out, recipe, seed, fingerprint, runtime))
         if (done := read_result(out)) is not None:
             return done
         write_json(out / CLASSES, {"names": list(splits["train"].classes)})
         members = [
-            stack.enter_context(Member(out / MEMBERS / str(index)))
+            stack.enter_context(Member(out / MEMBERS / str(index), deferred=True))
             for index in range(recipe.members)
         ]
         ends = recipe.rounds()
         title = f"{recipe.name} seed {seed}"
         stack.enter_context(stop.listening())
-        with live(title, len(members), len(ends), show=show_progress) as view:
+        with (
+            live(title, len(members), len(ends), show=show_progress) as view,
+            _crew(shop, splits, out, device, stop, view, cluster) as crew,
+        ):
+            if crew.record:
+                write_json(out / "runtime.json", runtime | crew.record)
             lineage = run_rounds(
                 run,
                 members,
                 SPACES[recipe.space],
                 seed,
                 ends,
-                one_after_another(lambda interval: train_interval(shop, interval, out, stop, view)),
+                crew.train,
                 view,
             )
         best = lineage.rounds[-1].best
@@ -143,11 +156,61 @@ def train_population(
         return result
 
 
+def _crew(
+    shop: Workshop,
+    splits: Mapping[str, LabelledImages],
+    run: Path,
+    device: str,
+    stop: StopRequest,
+    view: Population,
+    cluster: Cluster | None,
+) -> AbstractContextManager[Crew]:
+    """Who trains the members: this process, or workers on a cluster."""
+
+    def recipe_of(interval: Interval) -> ClassifyRecipe:
+        return effective(shop.recipe, interval, run)
+
+    if cluster is None:
+
+        def train(interval: Interval) -> None:
+            train_interval(shop, interval, recipe_of(interval), stop, view)
+
+        return nullcontext(Crew(one_after_another(train), {}))
+    seen = {name: splits[name] for name in ("train", "val")}
+    return cluster.members(
+        open_workshop,
+        (shop.recipe, shop.seed, seen),
+        told=recipe_of,
+        count=shop.recipe.members,
+        device=device,
+        stop=stop,
+        view=view,
+    )
+
+
+def open_workshop(
+    recipe: PopulationRecipe, seed: int, splits: dict[str, LabelledImages], device: str
+) -> TrainMember:
+    """What a worker on a cluster trains intervals with."""
+    keep_memory()
+    shop = Workshop.opened(recipe, seed, splits, device)
+
+    def train(interval: Interval, own: ClassifyRecipe, stop: StopRequest, view: Watching) -> None:
+        shop.make_room(interval.member, interval.folder)
+        # What is held may be another member's, or older: the folder has what counts.
+        train_interval(shop, replace(interval, moved=True), own, stop, view)
+
+    return train
+
+
 def train_interval(
-    shop: Workshop, interval: Interval, run: Path, stop: StopRequest, view: Population
+    shop: Workshop, interval: Interval, recipe: ClassifyRecipe, stop: StopRequest, view: Watching
 ) -> None:
-    """Train and score one member until the end of its interval, or go on within it."""
-    recipe, seed = effective(shop.recipe, interval, run), member_seed(shop.seed, interval.member)
+    """Train and score one member until the end of its interval, or go on within it.
+
+    `recipe` is the one that is `effective` in the interval.
+    """
+    seed = member_seed(shop.seed, interval.member)
     state, data = shop.state(interval.member, interval.folder, interval.moved)
     witness = state.witness
     assert witness is not None

@@ -15,7 +15,7 @@ from triptych.classify.train import train as train_one
 from triptych.errors import UserError
 from triptych.evaluation_folder import ITEMS, SCORES
 from triptych.run import read_json, read_result
-from triptych.study import Items, Predictions, Study
+from triptych.study import Items, Predictions, Study, TrainOver
 
 METRICS = {
     "top1": True,
@@ -91,6 +91,11 @@ def train(recipe: ClassifyRecipe, seed: int, out: Path, **options: Any) -> dict[
     return train_one(recipe, seed, out, **options)
 
 
+def over(recipe: ClassifyRecipe) -> TrainOver | None:
+    """How a population is trained over a cluster."""
+    return train_population if isinstance(recipe, PopulationRecipe) else None
+
+
 def check(recipe: ClassifyRecipe) -> None:
     """Raise UserError where no model has the recipe's name for it, or a replay no schedule."""
     known(recipe.model)
@@ -107,4 +112,5 @@ STUDY = Study(
     predict_items=predict_items,
     evaluation_items=evaluation_items,
     evaluated_on=evaluated_on,
+    over=over,
 )

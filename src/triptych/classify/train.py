@@ -32,7 +32,7 @@ from triptych.run import Log, Run, read_result, write_json
 from triptych.runtime import runtime_record
 from triptych.stopping import StopRequest
 from triptych.training.cost import macs
-from triptych.training.device import autocast, device_name, pick_device
+from triptych.training.device import autocast, device_name, training_device
 from triptych.training.ema import Ema
 from triptych.training.fingerprints import row_hashes
 from triptych.training.memory import keep_memory
@@ -83,7 +83,7 @@ def train(
     """
     stop = stop or StopRequest()
     conditions = conditions or (lambda epoch: (recipe, seed))
-    place = pick_device(device)
+    place = training_device(device, recipe.precision)
     keep_memory()
     splits = open_splits(recipe)
     fingerprint = {name: split.fingerprint() for name, split in splits.items()}

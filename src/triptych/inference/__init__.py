@@ -8,7 +8,7 @@ from triptych.errors import UserError
 from triptych.inference.choice import AGREEMENT, candidates, choose
 from triptych.inference.pipeline import Size
 from triptych.inference.prepared import Prepared, Runtime
-from triptych.inference.tiles import Tiling
+from triptych.inference.tiles import GRID, Tiling
 from triptych.normalisation import Normalisation
 from triptych.training.device import pick_device
 
@@ -25,18 +25,19 @@ def prepare(
     device: str = "auto",
     input_size: Size | None = None,
     tile: Size | None = None,
+    grid: int = GRID,
     agreement: float = AGREEMENT,
 ) -> Prepared:
     """Make `model` fast: on torch or openvino, or `auto`, whichever is faster here.
 
     `classes` is how many of the model's logits are classes, `name` what it is called in the
     record of measurements, `input_size` what pictures are resized to before the model, `tile` the
-    size of the tiles in which the model then sees them (see tiles.py), by default whole.
-    `agreement` is the share of a picture's labels on which a reduced precision must agree with
-    float32. Raises UserError for an unknown device or runtime, for openvino on anything but the
-    processor, and for tiles of a size that cannot be.
+    size of the tiles in which the model then sees them, by default whole, and `grid` what they
+    begin at multiples of (see `Tiling.of`). `agreement` is the share of a picture's labels on
+    which a reduced precision must agree with float32. Raises UserError for an unknown device or
+    runtime, for openvino on anything but the processor, and for tiles of a size that cannot be.
     """
-    tiling = None if tile is None else Tiling.of(tile)
+    tiling = None if tile is None else Tiling.of(tile, grid)
     place = pick_device(device)
     if runtime not in ("auto", "torch", "openvino"):
         raise UserError(f"--runtime {runtime}: write auto, torch or openvino")

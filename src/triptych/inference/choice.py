@@ -74,7 +74,7 @@ def choose(
     picture = sample_picture(size or NOMINAL)
     asked = [] if agreement == AGREEMENT else [f"agreement {agreement:g}"]
     shape = "x".join(map(str, picture.shape[2:0:-1]))
-    key = " | ".join((name, _digest(model), shape, *asked, _machine(device)))
+    key = " | ".join((name, weights_digest(model), shape, *asked, _machine(device)))
     memory = _remembered()
     for runtime in among:
         if memory.get(key, {}).get("chosen") == str(runtime):
@@ -133,8 +133,8 @@ def sample_picture(size: Size) -> Images:
     return noisy.clip(0, 255).astype(np.uint8)
 
 
-def _digest(model: nn.Module) -> str:
-    """Which weights: their SHA-256, shortened."""
+def weights_digest(model: nn.Module) -> str:
+    """Which weights a model has: their SHA-256, shortened to 16 hex digits."""
     digest = hashlib.sha256()
     for tensor in model.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

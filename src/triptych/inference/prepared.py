@@ -51,6 +51,8 @@ class Prepared:
         tiling: Tiling | None = None,
     ) -> None:
         self.runtime = runtime
+        self.input_size = input_size
+        """(height, width) to which pictures are resized before the model; None as they come."""
         self.tiling = tiling
         """The tiles in which the model sees a picture; None where it sees all of it."""
         self.agreement = Agreement()
@@ -59,7 +61,6 @@ class Prepared:
         self._normalisation = normalisation
         self._classes = classes
         self._device = device
-        self._input_size = input_size
         self._runners: dict[tuple[Any, ...], Runner] = {}
         self._tile_runners: dict[tuple[Any, ...], Runner] = {}
         self._making = threading.Lock()
@@ -102,7 +103,7 @@ class Prepared:
     def _make(self, key: tuple[tuple[int, ...], Size, Result]) -> Runner:
         shape, output, result = key
         pipeline = Pipeline(
-            self._model, self._normalisation, self._classes, self._input_size, output, result
+            self._model, self._normalisation, self._classes, self.input_size, output, result
         )
         if self.tiling is None:
             return self._on_runtime(pipeline, shape, torch.uint8)

@@ -25,7 +25,6 @@ from triptych.inference.pipeline import Pipeline, Size
 
 GRID = 32
 """Tiles begin at its multiples, where the coarsest maps of most networks have a pixel's edge."""
-SMALLEST = 4 * GRID
 
 
 @dataclass(frozen=True)
@@ -34,18 +33,22 @@ class Tiling:
 
     size: Size
     halo: Size
+    grid: int = GRID
+    """Tiles begin at its multiples."""
 
     @classmethod
-    def of(cls, size: Size) -> Tiling:
-        """Tiles of that (height, width) with a halo of an eighth, at least GRID.
+    def of(cls, size: Size, grid: int = GRID) -> Tiling:
+        """Tiles of that (height, width) with a halo of an eighth, at least `grid`.
 
-        Raises UserError for sides that are too small or no multiple of GRID.
+        `grid` is the stride of the network's coarsest maps, or a multiple of it. Raises UserError
+        for sides that are no multiple of it or less than four times as long.
         """
-        if any(side < SMALLEST or side % GRID for side in size):
+        if any(side < 4 * grid or side % grid for side in size):
             raise UserError(
-                f"--tile {size[1]}x{size[0]}: sides must be multiples of {GRID}, {SMALLEST} or more"
+                f"--tile {size[1]}x{size[0]}: sides must be multiples of {grid}, {4 * grid} or "
+                "more, for this model"
             )
-        return cls(size, (_halo(size[0]), _halo(size[1])))
+        return cls(size, (_halo(size[0], grid), _halo(size[1], grid)), grid)
 
     def __str__(self) -> str:
         return f"{self.size[1]}x{self.size[0]}"
@@ -61,7 +64,7 @@ class Span:
     last: int
 
 
-def spans(length: int, side: int, halo: int, grid: int = GRID) -> list[Span]:
+def spans(length: int, side: int, halo: int, grid: int) -> list[Span]:
     """Tiles along an axis of `length`: each begins at a multiple of `grid`; what is kept of them
     lies side by side and covers the axis. The last one may be shorter, by less than `grid`."""
     starts = [0]
@@ -116,8 +119,8 @@ def stitch(
     height, width = inputs.shape[-2:]
     whole: Tensor | None = None
     said: list[tuple[Span, Span, Tensor]] = []
-    for down in spans(int(height), tiling.size[0], tiling.halo[0]):
-        for across in spans(int(width), tiling.size[1], tiling.halo[1]):
+    for down in spans(int(height), tiling.size[0], tiling.halo[0], tiling.grid):
+        for across in spans(int(width), tiling.size[1], tiling.halo[1], tiling.grid):
             maps = run(inputs[..., down.start : down.stop, across.start : across.stop])
             if whole is None:
                 whole = maps.new_empty((*maps.shape[:2], int(height), int(width)))
@@ -172,5 +175,5 @@ class TiledRunner:
             return result
 
 
-def _halo(side: int) -> int:
-    return max(GRID, side // 8 // GRID * GRID)
+def _halo(side: int, grid: int) -> int:
+    return max(grid, side // 8 // grid * grid)

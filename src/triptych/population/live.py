@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -11,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from triptych.population.lineage import Round
-from triptych.population.records import Decision, Hypers, Outcome
+from triptych.population.records import Change, Hypers, Outcome
 from triptych.progress import Bar
 
 
@@ -36,18 +37,19 @@ class Population:
         self._scores: list[str] = [""] * members
         self._happened: list[str] = [""] * members
         self._training: int | None = None
+        self._before: Round | None = None
 
     def round_begins(self, number: int, hypers: Sequence[Hypers], last: Round | None) -> None:
-        self._round, self._hypers = number, list(hypers)
+        self._round, self._hypers, self._before = number, list(hypers), last
         members = range(len(hypers))
         if last is not None:
             self._happened = [happened(member, last) for member in members]
-            self._scores = [_score(last.outcomes[member]) for member in members]
+            self._scores = [in_words(last.outcomes[member]) for member in members]
         self._progress.update(self._whole, completed=len(hypers) * (number - 1))
         self._draw()
 
     def interval_ends(self, member: int, outcome: Outcome) -> None:
-        self._scores[member] = _score(outcome)
+        self._scores[member] = in_words(outcome)
         self._training = None
         self._progress.advance(self._whole)
         self._draw()
@@ -65,15 +67,16 @@ class Population:
 
     def table(self) -> Table:
         """The members as they stand."""
-        names = list(self._hypers[0])
-        table = Table(title=f"{self._title}, round {self._round} of {self._rounds}")
-        for name in ("member", "score", *names, "after the last round"):
-            table.add_column(name, justify="left" if name.startswith("after") else "right")
-        for member, hypers in enumerate(self._hypers):
-            mark = "> " if member == self._training else ""
-            values = [f"{hypers[name]:.3g}" for name in names]
-            table.add_row(f"{mark}{member}", self._scores[member], *values, self._happened[member])
-        return table
+        rows = [
+            Row(member, self._scores[member], hypers, self._happened[member], self._changes(member))
+            for member, hypers in enumerate(self._hypers)
+        ]
+        title = f"{self._title}, round {self._round} of {self._rounds}"
+        return members_table(title, rows, self._training)
+
+    def _changes(self, member: int) -> Mapping[str, Change]:
+        decision = None if self._before is None else self._before.takeover(member)
+        return {} if decision is None else decision.changes
 
     def _draw(self) -> None:
         if self._live is not None:
@@ -91,22 +94,54 @@ def live(title: str, members: int, rounds: int, *, show: bool) -> Iterator[Popul
         yield Population(title, members, rounds, console, drawn)
 
 
+@dataclass(frozen=True)
+class Row:
+    """One member's line."""
+
+    member: int
+    score: str
+    hypers: Hypers
+    happened: str
+    changes: Mapping[str, Change]
+    """How it came to its hyperparameters, where that was in the last round."""
+
+
+LEGEND = "↑ x1.2 or next, ↓ x0.8 or previous, * new, = at the end of its range"
+
+
+def members_table(title: str, rows: Sequence[Row], training: int | None = None) -> Table:
+    """A line a member, within 80 columns where six hyperparameters are searched."""
+    names = list(rows[0].hypers)
+    table = Table(title=title, caption=LEGEND, box=None, padding=(0, 1, 0, 0))
+    # A name in several words takes several lines, so that its column is no wider than the values.
+    for head in ("member", "score", *(name.replace("_", "\n") for name in names)):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("last round", no_wrap=True)
+    for row in rows:
+        mark = "> " if row.member == training else ""
+        values = [f"{row.hypers[name]:.3g}{_mark(row.changes.get(name))}" for name in names]
+        table.add_row(f"{mark}{row.member}", row.score, *values, row.happened)
+    return table
+
+
+def _mark(change: Change | None) -> str:
+    if change is None:
+        return " "
+    if change.clamped:
+        return "="
+    return {"resampled": "*", "x1.2": "↑", "next up": "↑"}.get(change.how, "↓")
+
+
 def happened(member: int, last: Round) -> str:
-    """What a round meant for a member, in words."""
+    """What a round meant for a member, in a few words."""
     decision = last.takeover(member)
     if decision is not None:
         why = "diverged, " if decision.reason == "diverged" else ""
-        return f"{why}from {decision.donor}: {_changes(decision)}"
+        return f"{why}from {decision.donor}"
     heirs = [str(each.member) for each in last.takeovers if each.donor == member]
     return f"copied by {', '.join(heirs)}" if heirs else "goes on"
 
 
-def _changes(decision: Decision) -> str:
-    return ", ".join(
-        f"{name} {change.how}{' (at the end of its range)' if change.clamped else ''}"
-        for name, change in decision.changes.items()
-    )
-
-
-def _score(outcome: Outcome) -> str:
+def in_words(outcome: Outcome) -> str:
+    """A score, or that there is none."""
     return "diverged" if outcome.score is None else f"{outcome.score:.4f}"

@@ -5,7 +5,8 @@
 
 A checkpoint's record says besides the state to which round it belongs and, once the member's
 interval of that round is complete, what came of it. A process may be killed at any moment: while a
-checkpoint is replaced the old one lies hidden beside the new one, and counts if that is missing.
+checkpoint is replaced the old one lies hidden beside the new one, and counts if that is missing or
+damaged.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import dataclasses
 import json
 import os
 import shutil
-from pathlib import Path
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
@@ -33,15 +36,24 @@ from triptych.journal import Journal
 from triptych.population.records import Hypers, Outcome
 from triptych.run import CHECKPOINTS, METRICS
 
+MEMBERS = "members"
+"""Of a run's folder, where its members' folders are."""
+
 OWN = ("seconds", "stepping", "waited", "processor", "augmenting")
 """Counters of a member's state that are its own, and not of the weights that it takes over."""
 
 
 class Member:
-    """An open member's folder; a context manager that closes its events."""
+    """An open member's folder; a context manager that closes its events.
 
-    def __init__(self, folder: Path) -> None:
+    With `deferred` the end of an interval does not wait for the disk, which meanwhile works on
+    while the next member trains: `settle` waits. Until then the old checkpoint is kept beside.
+    """
+
+    def __init__(self, folder: Path, *, deferred: bool = False) -> None:
         self.folder = folder
+        self._disk = ThreadPoolExecutor(1) if deferred else None
+        self._flushing: Future[None] | None = None
         self.round = 0
         """The round whose interval is trained; what is saved belongs to it."""
         self._checkpoints = folder / CHECKPOINTS
@@ -58,7 +70,12 @@ class Member:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._metrics.close()
+        try:
+            self.settle()
+        finally:
+            if self._disk is not None:
+                self._disk.shutdown()
+            self._metrics.close()
 
     def log(self, step: int, split: str, **scores: Any) -> None:
         """Append one event to the member's `metrics.jsonl`."""
@@ -70,14 +87,35 @@ class Member:
 
     def finish(self, state: Checkpointable, outcome: Outcome) -> None:
         """Write the checkpoint at the end of an interval, and with it what came of it."""
-        self._save(state, outcome=dataclasses.asdict(outcome))
+        self._save(state, self._disk, outcome=dataclasses.asdict(outcome))
 
-    def _save(self, state: Checkpointable, **about: Any) -> None:
-        self._metrics.flush()
-        aside = self._checkpoints / ".new.part"
+    def settle(self) -> None:
+        """Wait until what was written is on the disk."""
+        if self._flushing is not None:
+            self._flushing.result()
+            self._flushing = None
+
+    def _save(
+        self, state: Checkpointable, disk: ThreadPoolExecutor | None = None, **about: Any
+    ) -> None:
+        self.settle()
+        aside, name = self._checkpoints / ".new.part", f"step-{state.step}"
         lengths = {METRICS: self._metrics.length()}
-        write_aside(aside, state, lengths, round=self.round, **about)
-        self._replace(aside, f"step-{state.step}")
+        if disk is None:
+            self._metrics.flush()
+            write_aside(aside, state, lengths, round=self.round, **about)
+            self._replace(aside, name)
+        else:
+            write_aside(aside, state, lengths, flushed=False, round=self.round, **about)
+            self._exchange(aside, name)
+            self._flushing = disk.submit(self._flush, self._checkpoints / name)
+
+    def _flush(self, live: Path) -> None:
+        """Have events and checkpoint on the disk, and only then do without the old one."""
+        self._metrics.flush()
+        for path in (*sorted(live.iterdir()), live):
+            flush(path)
+        self._clear()
 
     def restore(self, state: Checkpointable) -> bool:
         """Put the live checkpoint into `state` and cut the events back to it.
@@ -112,6 +150,7 @@ class Member:
         Nothing is done where that was done before. Files of weights are hard links, which is safe
         because a written checkpoint never changes: it is replaced or removed.
         """
+        self.settle()
         own, theirs, source = self.record(), donor.record(), donor.live()
         assert own is not None
         assert theirs is not None
@@ -129,6 +168,39 @@ class Member:
         _link(source, aside, record)
         self._replace(aside, source.name)
 
+    def adopt(self, files: Mapping[str, Any]) -> None:
+        """Become what the member has become elsewhere, where it went on from this folder's files.
+
+        `files` are those of its folder there: the bytes by their paths. Nothing is done where there
+        is no checkpoint among them. Raises WorkFailed where they did not arrive as they were
+        written.
+        """
+        live = self.record()
+        aside, name = self._checkpoints / ".new.part", ""
+        if aside.exists():
+            shutil.rmtree(aside)
+        aside.mkdir()
+        for path, content in files.items():
+            place = PurePosixPath(path)
+            if place.parts[0] == CHECKPOINTS:
+                name = place.parts[1]
+                (aside / place.name).write_bytes(content)
+                flush(aside / place.name)
+        if not name:
+            return
+        record = whole_record(aside)
+        if record is None:
+            raise WorkFailed(
+                f"what arrived for {self.folder} is damaged; run the same command again"
+            )
+        known = live["lengths"][METRICS] if live is not None else 0
+        self._metrics.truncate(known)
+        for line in bytes(files[METRICS])[known : record["lengths"][METRICS]].splitlines():
+            self._metrics.append(json.loads(line))
+        self._metrics.flush()
+        flush(aside)
+        self._replace(aside, name)
+
     def live(self) -> Path | None:
         """The folder of the live checkpoint; None where there is none yet."""
         return next(iter(newest_first(self._checkpoints)), None)
@@ -145,18 +217,29 @@ class Member:
         return record
 
     def _replace(self, aside: Path, name: str) -> None:
+        self._exchange(aside, name)
+        self._clear()
+
+    def _exchange(self, aside: Path, name: str) -> None:
+        """Put a new checkpoint into the place of the old one, which is hidden."""
         for live in newest_first(self._checkpoints):
             live.rename(live.with_name(f".{live.name}.old"))
         aside.rename(self._checkpoints / name)
+
+    def _clear(self) -> None:
         flush(self._checkpoints)
         for old in self._checkpoints.glob(".*.old"):
             shutil.rmtree(old)
 
     def _recover(self) -> None:
-        """Bring back an old checkpoint whose successor is missing, and clear up."""
-        if self.live() is None:
-            for old in self._checkpoints.glob(".*.old"):
-                old.rename(old.with_name(old.name.removeprefix(".").removesuffix(".old")))
+        """Bring back an old checkpoint whose successor is missing or damaged, and clear up."""
+        live = self.live()
+        for old in self._checkpoints.glob(".*.old"):
+            if live is not None and whole_record(live) is not None:
+                break
+            if live is not None:
+                shutil.rmtree(live)
+            old.rename(old.with_name(old.name.removeprefix(".").removesuffix(".old")))
         for rest in self._checkpoints.glob(".*"):
             shutil.rmtree(rest)
 

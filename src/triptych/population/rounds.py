@@ -24,8 +24,6 @@ from triptych.training.seeding import derive, stream
 
 log = logging.getLogger("triptych")
 
-MEMBERS = "members"
-
 
 @dataclass(frozen=True)
 class Interval:
@@ -157,6 +155,8 @@ def _train_round(
         done = interval.folder.outcome(number)
         assert done is not None, "an engine gave an interval back before it was complete"
         view.interval_ends(interval.member, done)
+    for member in members:
+        member.settle()
     return [done for member in members if (done := member.outcome(number)) is not None]
 
 

@@ -63,6 +63,8 @@ def readme(
         parts.append(further.to_markdown().rstrip())
     if (joined := fixed_part(verdict)) is not None:
         parts += _joined(verdict, joined, figures)
+    if populations := [name for name in figures if name.startswith("population-")]:
+        parts += ["## Populations", *(f"![{_figure_title(name)}]({name})" for name in populations)]
     parts += ["## Audit", audit_table(verdict).to_markdown().rstrip()]
     machine = _machine(runtimes, fingerprints) + _evaluations(joined or verdict)
     if machine:
@@ -91,6 +93,10 @@ def _joined(verdict: Verdict, joined: Verdict, figures: Sequence[str]) -> list[s
             parts.append("![The difference to every recipe, further scores](fixed_beside.svg)")
         parts.append(further.to_markdown().rstrip())
     return list(filter(None, parts))
+
+
+def _figure_title(file: str) -> str:
+    return escape(file.removeprefix("population-").removesuffix(".svg").replace("-", " "))
 
 
 def _setting(verdict: Verdict) -> str:

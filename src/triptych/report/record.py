@@ -8,11 +8,13 @@ RECORD/README.md         the question, verdict, tables, figures, and what cannot
        beside.csv, beside.svg   where scores stand beside the metric
        fixed_arms.csv, fixed_pairs.csv, fixed_beside.csv, fixed.svg, fixed_beside.svg
                                 where fixed predictions joined recipes
+       population-ARM-seed-N-*.svg   of each population in which weights were taken over
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +27,7 @@ from triptych.report.beside_forest import beside_figure
 from triptych.report.beside_table import beside_table
 from triptych.report.figures import MOST_POINTS, draw_curves, save_svg, verdict_figure
 from triptych.report.joined import fixed_part
+from triptych.report.population import FIGURES, figures_of_cell
 from triptych.report.readme import readme
 from triptych.report.tables import arms_of, arms_table, pairs_table
 from triptych.run import read_json, write_json
@@ -35,6 +38,7 @@ OURS = frozenset(
     | {"beside.csv", "beside.svg"}
     | {"fixed_arms.csv", "fixed_pairs.csv", "fixed_beside.csv", "fixed.svg", "fixed_beside.svg"}
 )
+_POPULATION = re.compile(rf"population-.+-seed-\d+-({'|'.join(FIGURES)})\.svg")
 
 
 def write_record(folder: Path, verdict: Mapping[str, Any], out: Path) -> None:
@@ -79,6 +83,7 @@ def _write(place: Path, folder: Path, verdict: dict[str, Any], plan: dict[str, A
         (place / "curves.csv").write_text(history.to_csv(points), encoding="utf-8")
         save_svg(curves, place / "curves.svg")
         figures.append("curves.svg")
+    figures += _write_populations(place, folder, verdict)
     runtimes, fingerprints = _of_cells(folder, verdict)
     text = readme(verdict, runtimes, fingerprints, figures)
     (place / "README.md").write_text(text, encoding="utf-8")
@@ -102,6 +107,17 @@ def _write_fixed(place: Path, part: Mapping[str, Any]) -> list[str]:
     (place / "fixed_pairs.csv").write_text(pairs_table(part).to_csv(), encoding="utf-8")
     save_svg(verdict_figure(part), place / "fixed.svg")
     return ["fixed.svg", *_write_beside(place, part, "fixed_")]
+
+
+def _write_populations(place: Path, folder: Path, verdict: Mapping[str, Any]) -> list[str]:
+    """The figures of populations in which weights were taken over; returns their names."""
+    written = []
+    for arm in arms_of(verdict):
+        for seed in sorted(verdict["arms"][arm].get("states", {}), key=int):
+            for name, figure in figures_of_cell(cell(folder, arm, int(seed))).items():
+                written.append(f"population-{arm}-seed-{seed}-{name}.svg")
+                save_svg(figure, place / written[-1])
+    return written
 
 
 def _of_cells(
@@ -130,7 +146,8 @@ def _refuse_another(out: Path, plan: dict[str, Any]) -> None:
         raise UserError(f"--record {out}: is a file; name a folder")
     if not out.exists():
         return
-    strangers = sorted({path.name for path in out.iterdir()} - OURS)
+    names = {path.name for path in out.iterdir()} - OURS
+    strangers = sorted(name for name in names if not _POPULATION.fullmatch(name))
     if strangers:
         raise UserError(
             f"--record {out}: holds {strangers[0]}, which is no part of a record; name another "

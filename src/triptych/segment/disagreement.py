@@ -120,8 +120,6 @@ class Disagreement:
         """Write table and pictures; returns what the summary says of this pair."""
         self._table.finish()
         pictures = []
-        for old in self.folder.glob("[1-9]-*.png"):  # of an earlier start
-            old.unlink()
         for rank, frame in enumerate(self._kept.values(), 1):
             picture = f"{rank}-{frame.name}.png"
             write_png(self.folder / picture, self._picture(frame))

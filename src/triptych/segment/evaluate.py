@@ -22,6 +22,8 @@ from triptych.segment.labeller import FrameKey, Labeller
 from triptych.segment.metrics import boundary_f, confusion_matrix
 from triptych.segment.scores import Item, items_table, scores_of
 
+TOLD = ("weights", "weights_digest", "size", "scales", "tile", "runtime")
+
 
 def evaluate(
     labeller: Labeller,
@@ -37,8 +39,8 @@ def evaluate(
 
     `mapping` takes the model's ids to the data's, by default the built-in one. Label maps are
     compared at the truth's size. Frames are labelled `batch_size` at a time where their sizes
-    agree; all counts are per image, so it decides speed only. `about` is what the record should
-    say besides, such as the runtime.
+    agree; all counts are per image, so it decides speed only. The record also says what the
+    labeller tells of itself (`TOLD`, see `NetworkLabeller`; null for label images), and `about`.
 
     With `out`, the folder gets `scores.json` and `items.parquet` (per image; all scores follow
     from it, see `triptych.segment.scores`) in one rename when the evaluation is whole; until
@@ -58,9 +60,8 @@ def evaluate(
             "split": data.split,
             "fingerprint": data.fingerprint(),
             "mapping": {"name": mapping.name, "classes": mapping.as_dict()},
+            **{key: getattr(labeller, key, None) for key in TOLD},
             **(about or {}),
-            "scales": getattr(labeller, "scales", None),
-            "tile": getattr(labeller, "tile", None),
             **scores_of(items, data.classes.names),
         }
         if part is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from triptych.aside import aside, check_writable, made
 from triptych.data.classes import VOID
 from triptych.errors import UserError, WorkFailed
 from triptych.inference.choice import AGREEMENT, sample_picture
@@ -63,9 +63,7 @@ def check_request(out: Path, form: Format) -> None:
     if out.is_dir():
         raise UserError(f"--out {out}: is a folder; name a file")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
+        check_writable(out.parent)
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written there ({error.strerror})") from error
 
@@ -87,9 +85,8 @@ def export(network: Network, out: Path, form: Format, size: Size) -> dict[str, A
     graph = _Graph(network).eval()
     told = metadata(network, size)
     pictures = np.concatenate([sample_picture(size), sample_picture(size)[:, :, ::-1]])
-    # An earlier start that was killed may have left another such folder; it hides nothing.
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
-        part = Path(folder) / out.name
+    with made(out.parent), aside(out) as folder:
+        part = folder / out.name
         try:
             with _quiet():
                 WRITERS[form](graph, pictures, part, told)

@@ -105,6 +105,8 @@ class ExportedLabeller:
         try:
             width, height = map(int, told["size"].split("x"))
             self._size = height, width
+            self.size = told["size"]
+            """WIDTHxHEIGHT to which frames are resized for it."""
             colours = tuple((int(r), int(g), int(b)) for r, g, b in json.loads(told["colours"]))
             self.classes = ClassSet(told["class_set"], tuple(json.loads(told["classes"])), colours)
         except (KeyError, ValueError, TypeError) as error:

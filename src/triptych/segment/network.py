@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from triptych.data.classes import ClassSet
 from triptych.errors import UserError, WorkFailed
 from triptych.normalisation import Normalisation
+from triptych.segment.exported import ENDINGS
 from triptych.segment.models import ModelEntry, entry, is_name
 from triptych.segment.models.smp_folder import is_smp_folder, load_smp_folder
 from triptych.weights import fetch, load
@@ -52,19 +53,20 @@ def open_network(model: str, weights: Path | None = None) -> Network:
     """
     check_network(model, weights)
     folder = Path(model)
+    name = network_name(model)
     if is_name(model):
         known = entry(model)
         with_weights = _with_weights(known, weights)
         licence = known.weights.licence if known.weights and weights is None else None
-        return Network(model, model, with_weights, known.normalisation, known.classes, licence)
+        return Network(name, model, with_weights, known.normalisation, known.classes, licence)
     if is_smp_folder(folder):
         saved, architecture, normalisation, classes = load_smp_folder(folder)
-        return Network(folder.resolve().name, architecture, saved, normalisation, classes)
+        return Network(name, architecture, saved, normalisation, classes)
     from triptych.segment.trained import load as load_run
 
     trained, architecture, classes = load_run(folder)
     normalisation = entry(architecture).normalisation
-    return Network(run_name(folder), architecture, trained, normalisation, classes)
+    return Network(name, architecture, trained, normalisation, classes)
 
 
 def check_network(model: str, weights: Path | None = None) -> None:
@@ -73,6 +75,13 @@ def check_network(model: str, weights: Path | None = None) -> None:
     if is_name(model):
         return
     if not folder.is_dir():
+        if folder.suffix.lower() in ENDINGS.values():
+            if not folder.exists():
+                raise UserError(f"--model {model}: no such file")
+            raise UserError(
+                f"--model {model}: an exported file, which predict and evaluate take; name the "
+                "model or the run folder that it was made of"
+            )
         if folder.exists() or len(folder.parts) > 1:
             raise UserError(f"--model {model}: no such folder, and no model's name")
         entry(model)
@@ -85,12 +94,20 @@ def check_network(model: str, weights: Path | None = None) -> None:
 def must_agree(model: str, weights: Path | None = None) -> float:
     """The share of labels on which a reduced precision must agree to be chosen for speed.
 
-    Less for a model of the registry whose own weights were checked on labelled frames.
+    Less for a model of the registry whose own weights were checked on labelled frames. It is for
+    trained weights: logits of random ones have no clear winners, and labels say nothing of them.
     """
     from triptych.inference import AGREEMENT
 
     known = entry(model).agreement if is_name(model) and weights is None else None
     return AGREEMENT if known is None else known
+
+
+def whose_weights(model: str, weights: Path | None = None) -> str:
+    """Whose weights `open_network` takes: `published`, those of a `file`, or `trained` here."""
+    if weights is not None:
+        return "file"
+    return "published" if is_name(model) else "trained"
 
 
 def untrained_network(name: str) -> Network:
@@ -102,6 +119,14 @@ def untrained_network(name: str) -> Network:
         torch.manual_seed(0)
         model = known.builder(known.outputs)
     return Network(name, name, model.eval(), known.normalisation, known.classes)
+
+
+def network_name(model: str) -> str:
+    """The name that `open_network` gives to `model`."""
+    folder = Path(model)
+    if is_name(model):
+        return model
+    return folder.resolve().name if is_smp_folder(folder) else run_name(folder)
 
 
 def run_name(folder: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from triptych.data.classes import ClassSet
 from triptych.errors import UserError
 from triptych.segment.abilities import check_scales
-from triptych.segment.exported import ExportedLabeller, is_exported
+from triptych.segment.exported import ENDINGS, ExportedLabeller, is_exported
 from triptych.segment.labeller import FrameKey, Labeller
 from triptych.segment.models import entry, is_name
 from triptych.segment.models.label_folder import LabelFolder
 from triptych.segment.models.scales import as_text, checked_scales
-from triptych.segment.network import is_network, must_agree, open_network
+from triptych.segment.network import is_network, must_agree, open_network, whose_weights
 
 if TYPE_CHECKING:
     from triptych.inference import Prepared
@@ -33,6 +33,8 @@ class NetworkLabeller:
         network: Prepared,
         edges: bool = False,
         scales: Sequence[float] = (),
+        weights: str | None = None,
+        weights_digest: str | None = None,
     ) -> None:
         self.name = name
         self.edges = edges
@@ -43,6 +45,13 @@ class NetworkLabeller:
         self.concurrency = network.concurrency
         self.runtime = str(network.runtime)
         """What was chosen to run it, recorded with every score."""
+        self.weights = weights
+        """Whose: `published`, of a `file`, or `trained` here; None while they are in training."""
+        self.weights_digest = weights_digest
+        """Which, see `triptych.inference.choice.weights_digest`."""
+        size = network.input_size
+        self.size = None if size is None else f"{size[1]}x{size[0]}"
+        """WIDTHxHEIGHT to which frames are resized for it; None where they are not."""
         self._network = network
 
     def labels(
@@ -90,6 +99,7 @@ def open_labeller(
     """Open `model`: a registry name, a run folder or one saved by smp, a folder of label images.
 
     A file that `triptych export` wrote is a model too, on the processor and at its own size.
+    Options that could only be ignored are refused.
     `weights` replaces the published weights of a registry name, which are downloaded if they are
     not on this machine. `size` (height, width) is what frames are resized to before a network;
     `runtime` is torch, openvino or auto. `name` is shown instead of the model's own. `scales`
@@ -98,28 +108,41 @@ def open_labeller(
     model, its weights do not fit or it has no scales, WorkFailed where the download fails.
     """
     folder = Path(model)
-    if folder.is_dir() and not is_name(model) and not is_network(folder):
+    given = {
+        "--size": size is not None,
+        "--tile": tile is not None,
+        "--scales": scales is not None,
+        f"--runtime {runtime}": runtime != "auto",
+        f"--device {device}": device not in ("auto", "cpu"),
+    }
+    if is_label_folder(model):
         if weights is not None:
             raise UserError(f"--weights goes with a model's name, and {model} is a folder")
+        _refuse(f"--model {model}: a folder of label images is read, not run", given)
         labels = LabelFolder(folder)
         labels.name = name or labels.name
         return labels
     if is_exported(folder):
-        if weights or size or tile or scales or runtime == "torch":
-            raise UserError(
-                f"--model {model}: an exported file has its weights, size and runtime; leave out "
-                "--weights, --size, --tile, --scales and --runtime torch"
-            )
+        given = {"--weights": weights is not None, **given}
+        if folder.suffix.lower() == ENDINGS["openvino"]:
+            given.pop("--runtime openvino", None)  # that is what runs it
+        _refuse(
+            f"--model {model}: an exported file has its weights, size and runtime, and runs on "
+            "the processor",
+            given,
+        )
         return ExportedLabeller(folder, name)
     from triptych.inference import Tiling, prepare
+    from triptych.inference.choice import weights_digest
 
     if scales is not None:
         check_scales([model])
-    if tile is not None:
-        Tiling.of(tile)  # before weights are fetched
+    if tile is not None and is_name(model):
+        Tiling.of(tile, entry(model).stride)  # before weights are fetched
     opened = open_network(model, weights)
     known = entry(opened.architecture)
     called = opened.architecture
+    digest = weights_digest(opened.model)
     if scales is not None:
         scales = checked_scales(scales)
         setattr(opened.model, "scales", scales)  # noqa: B010 - not every network has them
@@ -133,8 +156,28 @@ def open_labeller(
         device=device,
         input_size=size,
         tile=tile,
+        grid=known.stride,
         agreement=must_agree(model, weights),
     )
     return NetworkLabeller(
-        name or opened.name, opened.classes, prepared, known.edges, scales or known.scales
+        name or opened.name,
+        opened.classes,
+        prepared,
+        known.edges,
+        scales or known.scales,
+        whose_weights(model, weights),
+        digest,
     )
+
+
+def is_label_folder(model: str) -> bool:
+    """Whether `--model model` is a folder of label images: any folder that holds no network."""
+    folder = Path(model)
+    return folder.is_dir() and not is_name(model) and not is_network(folder)
+
+
+def _refuse(why: str, given: Mapping[str, bool]) -> None:
+    """Raise UserError, naming them, where options are given that could only be ignored."""
+    if any(given.values()):
+        named = ", ".join(option for option, is_given in given.items() if is_given)
+        raise UserError(f"{why}; leave out {named}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from typing import Any, get_args
 
 import av
 
+from triptych.aside import aside, check_writable, made
 from triptych.errors import UserError, WorkFailed
 from triptych.run import write_json
 from triptych.segment.disagreement import RULE
@@ -20,6 +20,7 @@ from triptych.segment.labelling import Clock, Labelling, PredictOptions, View
 from triptych.segment.pictures import find_pictures, is_picture
 from triptych.segment.predict_pictures import label_pictures
 from triptych.segment.predict_video import label_video
+from triptych.segment.results_folder import DISAGREEMENT, take_their_places
 from triptych.video.opening import open_video
 
 __all__ = ["PredictOptions", "check_request", "describe", "predict"]
@@ -38,10 +39,12 @@ def predict(
     A video `clip.mov` becomes `out/clip.mp4`; a picture `a.jpg` becomes `out/a.png`, of its own
     size. Below the pictures is a strip with the models' names and the classes that occur. Several
     models are compared pair by pair in `out/disagreement/` (see Disagreement); how much of a video
-    keeps its class from frame to frame is in `out/stability/` (see Stability).
+    keeps its class from frame to frame is in `out/stability/` (see Stability). These two folders
+    are of the last start alone: what an earlier one wrote there goes when it has ended.
 
     A picture of a folder that cannot be read is skipped, named and counted; of a damaged video the
-    frames that can be decoded are kept and the lost ones counted. Nothing half-written is left.
+    frames that can be decoded are kept and the lost ones counted. Nothing half-written is left:
+    all but the pictures themselves appears when the last frame is done.
 
     Raises UserError where the request cannot work (missing, empty or unreadable input, `out` the
     input's own folder or not writable, boundaries to be shown of a model that predicts none),
@@ -57,32 +60,34 @@ def predict(
     is_video = not source.is_dir() and not is_picture(source)
     job = label_video if is_video else label_pictures
     try:
-        with ExitStack() as stack:
-            labelling.compare_in(out / "disagreement", stack)
-            told = job(source, labelling, out, options, clock)
-            seconds = time.perf_counter() - start
-            differences = labelling.describe_disagreement()
-        summary = {
-            "input": source.name or str(source),
-            "folder": str(out),
-            "view": options.view,
-            "frames": labelling.frames,
-            "seconds": round(seconds, 4),
-            "frames_per_second": round(labelling.frames / seconds, 3),
-            "seconds_per_stage": clock.seconds(),
-            **told,
-            "models": labelling.describe_models(),
-        }
-        if len(labellers) > 1:
-            summary |= {"disagreement_rule": RULE, "disagreement": differences}
-        write_json(out / "summary.json", summary)
+        with made(out), aside(out / "results") as part:
+            with ExitStack() as stack:
+                labelling.compare_in(part / DISAGREEMENT, stack)
+                told = job(source, labelling, out, part, options, clock)
+                seconds = time.perf_counter() - start
+                differences = labelling.describe_disagreement()
+            summary = {
+                "input": source.name or str(source),
+                "folder": str(out),
+                "view": options.view,
+                "frames": labelling.frames,
+                "seconds": round(seconds, 4),
+                "frames_per_second": round(labelling.frames / seconds, 3),
+                "seconds_per_stage": clock.seconds(),
+                **told,
+                "models": labelling.describe_models(),
+            }
+            if len(labellers) > 1:
+                summary |= {"disagreement_rule": RULE, "disagreement": differences}
+            take_their_places(part, out, is_video)
+            write_json(out / "summary.json", summary)
     except (OSError, av.error.FFmpegError) as error:
         raise _failure(out, error) from error
     return summary
 
 
 def check_request(source: Path, out: Path, options: PredictOptions) -> None:
-    """Raise UserError where `source` cannot be read or `out` not written; makes the folder `out`.
+    """Raise UserError where `source` cannot be read or `out` not written. Makes nothing.
 
     Quick, so that a mistake is told before a model is loaded.
     """
@@ -100,9 +105,7 @@ def check_request(source: Path, out: Path, options: PredictOptions) -> None:
     if out.resolve() == folder.resolve():
         raise UserError(f"--out {out}: this is the input's own folder; name another one")
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
+        check_writable(out)
     except OSError as error:
         if error.errno in DISK_FULL:
             raise _failure(out, error) from error

@@ -17,18 +17,27 @@ from triptych.progress import bar
 from triptych.segment.labeller import FrameKey
 from triptych.segment.labelling import Clock, Labelled, Labelling, PredictOptions
 from triptych.segment.pictures import find_pictures, read_picture, write_labels, write_png
+from triptych.segment.results_folder import LABELS
 from triptych.video import run_side_by_side
 
 log = logging.getLogger("triptych")
 
 
 def label_pictures(
-    source: Path, labelling: Labelling, out: Path, options: PredictOptions, clock: Clock
+    source: Path,
+    labelling: Labelling,
+    out: Path,
+    part: Path,
+    options: PredictOptions,
+    clock: Clock,
 ) -> dict[str, Any]:
-    """Label the picture or folder `source` into `out`; returns what the summary says of it."""
+    """Label the picture or folder `source` into `out`; returns what the summary says of it.
+
+    Label images, which are of use all together only, go to folders below `part`.
+    """
     paths = find_pictures(source) if source.is_dir() else [source]
     names = _output_names(paths)
-    label_folders = [out / "labels" / name for name in labelling.folders]
+    label_folders = [part / LABELS / name for name in labelling.folders]
     skipped: list[dict[str, str]] = []
     outputs: list[str] = []
 
@@ -72,7 +81,7 @@ def label_pictures(
 
     if options.save_labels:
         for folder, labeller in zip(label_folders, labelling.labellers, strict=True):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True)
             write_classes(folder, labeller.classes)
     with bar("labelling", len(paths), unit="frames", show=options.progress) as progress:
         run_side_by_side(clock.each("decode", read()), work, sink, workers=labelling.workers)

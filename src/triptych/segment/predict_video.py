@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -17,6 +16,7 @@ from triptych.segment.flow import Grey, motion_between, reduced_grey
 from triptych.segment.labeller import FrameKey
 from triptych.segment.labelling import Clock, Labelled, Labelling, PredictOptions
 from triptych.segment.pictures import write_labels
+from triptych.segment.results_folder import LABELS, STABILITY
 from triptych.segment.stability import RULE, Seen, Stability, look
 from triptych.training.memory import keep_memory
 from triptych.video import Frame, VideoReader, VideoWriter, run_side_by_side
@@ -40,16 +40,23 @@ class _Output:
 
 
 def label_video(
-    source: Path, labelling: Labelling, out: Path, options: PredictOptions, clock: Clock
+    source: Path,
+    labelling: Labelling,
+    out: Path,
+    part: Path,
+    options: PredictOptions,
+    clock: Clock,
 ) -> dict[str, Any]:
-    """Label the video `source` into `out`; returns what the summary says of it."""
+    """Label the video `source` into `out`; returns what the summary says of it.
+
+    All but the video goes to folders below `part`.
+    """
     keep_memory()  # every frame's arrays would come from the kernel anew
     if not options.stability:
-        return _label(source, labelling, out, options, clock, None)
+        return _label(source, labelling, out, part, options, clock, None)
     classes = [labeller.classes for labeller in labelling.labellers]
-    folder = out / "stability"
-    with Stability(folder, labelling.names, labelling.folders, classes) as stability:
-        told = _label(source, labelling, out, options, clock, stability)
+    with Stability(part / STABILITY, labelling.names, labelling.folders, classes) as stability:
+        told = _label(source, labelling, out, part, options, clock, stability)
         return {**told, "stability_rule": RULE, "stability": stability.finish()}
 
 
@@ -57,6 +64,7 @@ def _label(
     source: Path,
     labelling: Labelling,
     out: Path,
+    part: Path,
     options: PredictOptions,
     clock: Clock,
     stability: Stability | None,
@@ -68,13 +76,11 @@ def _label(
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source))
         sheet = labelling.sheet(source.name, reader.height, reader.width)
-        # Left after the writer: no label maps appear where the video did not.
         label_folders = (
-            stack.enter_context(_written_aside(out / "labels", labelling.folders))
-            if options.save_labels
-            else []
+            [part / LABELS / name for name in labelling.folders] if options.save_labels else []
         )
         for folder, labeller in zip(label_folders, labelling.labellers, strict=False):
+            folder.mkdir(parents=True)
             write_classes(folder, labeller.classes)
         writer = stack.enter_context(
             VideoWriter(
@@ -153,25 +159,3 @@ def _label(
 
 def _number(frame: Frame) -> str:
     return f"{frame.index:06d}"
-
-
-@contextmanager
-def _written_aside(folder: Path, names: Sequence[str]) -> Iterator[list[Path]]:
-    """Folders to fill, one a name, that appear below `folder` when nothing was raised."""
-    aside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)  # of a start that was killed
-    try:
-        parts = [aside / name for name in names]
-        for part in parts:
-            part.mkdir(parents=True)
-        yield parts
-        for part in parts:
-            target = folder / part.name
-            target.mkdir(parents=True, exist_ok=True)
-            # Frames of a longer video that was labelled here before.
-            for old in target.glob("[0-9][0-9][0-9][0-9][0-9][0-9].png"):
-                old.unlink()
-            for path in part.iterdir():
-                path.replace(target / path.name)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

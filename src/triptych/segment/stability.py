@@ -209,8 +209,6 @@ class Stability:
 
     def _write_worst(self, index: int, seconds: Sequence[_Second]) -> list[dict[str, Any]]:
         place = self.folder / self.folders[index]
-        for old in place.glob("[1-9]-*.png"):  # of an earlier start
-            old.unlink()
         told = []
         for rank, second in enumerate(seconds, 1):
             moment = second.moment

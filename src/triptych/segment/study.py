@@ -23,7 +23,7 @@ from triptych.segment.inverse.recipe import InverseRecipe
 from triptych.segment.inverse.train import train as train_inverse
 from triptych.segment.metrics import iou, mean, pixel_accuracy
 from triptych.segment.models import entry, is_name
-from triptych.segment.open_labeller import open_labeller
+from triptych.segment.open_labeller import is_label_folder, open_labeller
 from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.scores import BY_LIGHT, Item, read_items
 from triptych.segment.train import train as train_model
@@ -59,10 +59,10 @@ def predict_items(arm: Predictions, data: str, split: str, metric: str, folder: 
     frames = open_data(data, split)
     source = source_digest(arm)
     if not _is_of(folder, source, frames.fingerprint()):
-        labeller = open_labeller(arm.source, weights=arm.weights, size=arm.size)
-        size = f"{arm.size[1]}x{arm.size[0]}" if arm.size else None
-        about = {"size": size, "runtime": getattr(labeller, "runtime", None), "source": source}
-        evaluate(labeller, frames, out=folder, about=about)
+        # A comparison has one size for all that take pictures; label images have their own.
+        size = None if is_label_folder(arm.source) else arm.size
+        labeller = open_labeller(arm.source, weights=arm.weights, size=size)
+        evaluate(labeller, frames, out=folder, about={"source": source})
     return items_of(read_items(folder / ITEMS)[0], metric)
 
 

@@ -40,7 +40,7 @@ from triptych.segment.scores import headline
 from triptych.segment.step_clock import StepClock, times_of
 from triptych.stopping import StopRequest
 from triptych.training.cost import macs
-from triptych.training.device import autocast, device_name, pick_device
+from triptych.training.device import autocast, device_name, training_device
 from triptych.training.ema import Ema
 from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
@@ -79,7 +79,7 @@ def train(
     Returns the run's result. Raises `Stopped`, with a checkpoint written, when `stop` asks for it.
     """
     stop = stop or StopRequest()
-    place = pick_device(device)
+    place = training_device(device, recipe.precision)
     keep_memory()
     if recipe.folds == "drives":
         return train_folds(

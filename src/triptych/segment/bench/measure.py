@@ -12,7 +12,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ from triptych.errors import TriptychError
 WARM_UP = 2
 LEAST = 3
 """Calls, however slow the model is."""
+ENOUGH_FOR_P95 = 20
+"""Calls: of fewer than these less than one is slower than the 95th percentile."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,13 @@ def measure(task: Task) -> dict[str, Any]:
     import torch
 
     from triptych.inference import Prepared, Runtime
-    from triptych.inference.choice import sample_picture
+    from triptych.inference.choice import sample_picture, weights_digest
 
     if task.runtime == "openvino":
         import openvino  # noqa: F401  # its code counts for the memory before the model
     before = peak_memory()
     network, weights = _open(task)
+    digest = weights_digest(network.model)
     device = torch.device(task.device)
     runtime = Runtime(task.runtime, task.precision)  # type: ignore[arg-type]
     prepared = Prepared(
@@ -91,11 +94,12 @@ def measure(task: Task) -> dict[str, Any]:
     on_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     return {
         "weights": weights,
+        "weights_digest": digest,
         "parameters": sum(each.numel() for each in network.model.parameters()),
         "frames_per_second": fps,
         "callers": prepared.concurrency,
         "latency_p50_ms": 1000 * float(np.quantile(latency, 0.5)),
-        "latency_p95_ms": 1000 * float(np.quantile(latency, 0.95)),
+        "latency_p95_ms": p95(latency),
         "latency_frames": len(latency),
         "first_frame_seconds": first,
         "peak_memory_bytes": peak_memory(),
@@ -106,18 +110,24 @@ def measure(task: Task) -> dict[str, Any]:
 
 def _open(task: Task) -> tuple[Any, str]:
     """The network, and whose weights it has."""
-    from triptych.segment.models import entry, is_name
-    from triptych.segment.network import open_network, untrained_network
+    from triptych.segment.models import entry
+    from triptych.segment.network import open_network, untrained_network, whose_weights
     from triptych.weights import find
 
-    if task.weights is not None:
-        return open_network(task.model, Path(task.weights)), "file"
-    if not is_name(task.model):
-        return open_network(task.model), "trained"
-    published = entry(task.model).weights
-    if published is None or find(published) is None:
-        return untrained_network(task.model), "random"
-    return open_network(task.model), "published"
+    file = None if task.weights is None else Path(task.weights)
+    whose = whose_weights(task.model, file)
+    if whose == "published":
+        published = entry(task.model).weights
+        if published is None or find(published) is None:
+            return untrained_network(task.model), "random"
+    return open_network(task.model, file), whose
+
+
+def p95(seconds: Sequence[float]) -> float | None:
+    """The 95th percentile in milliseconds; None of fewer calls than `ENOUGH_FOR_P95`."""
+    if len(seconds) < ENOUGH_FOR_P95:
+        return None
+    return 1000 * float(np.quantile(seconds, 0.95))
 
 
 def _one_at_a_time(call: Callable[[], object], task: Task) -> list[float]:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +17,22 @@ import numpy as np
 
 from triptych.errors import UserError
 from triptych.progress import bar
-from triptych.segment.bench.known_scores import Score, read_scores, score_of
-from triptych.segment.bench.measure import Task
-from triptych.segment.models import is_name
-from triptych.segment.network import check_network, is_run, must_agree, run_name
+from triptych.segment.bench.known_scores import Measured, Score, read_scores, scores_of
+from triptych.segment.bench.measure import ENOUGH_FOR_P95, Task
+from triptych.segment.network import check_network, must_agree, network_name
 
 log = logging.getLogger("triptych")
 
 RULE = (
     "Pictures of this size, already in memory, to label maps of the same size; normalisation and "
-    "argmax are part of it, decoding and drawing are not. latency: one frame at a time. "
+    "argmax are part of it, decoding and drawing are not. latency: one frame at a time, "
+    f"latency_frames of them; p95 from {ENOUGH_FOR_P95} frames on, else null. "
     "frames_per_second: with as many callers at once as `triptych predict` has on this runtime. "
     "peak_memory_bytes: of a process of its own, libraries included; memory_before_bytes: of the "
     "same process before the model was made. labels_agree: share of the labels of a test picture "
-    "that are those of the model's first row."
+    "that are those of the model's first row; labels_must_agree: from what share on the row is "
+    "considered for the points. It is null for random weights: their logits have no clear winners, "
+    "so labels say nothing of a precision, and only float32 is considered."
 )
 
 
@@ -61,8 +62,9 @@ def bench(
     Weights are drawn at random where the published ones are not on this machine: speed does not
     depend on them. `scores` are places of evaluations (see `read_scores`). Returns the record:
     `rows`, one a model, runtime and precision, with an `error` where it could not be measured;
-    `points`, one a model: its fastest row whose labels agree, its score, and whether it is on the
-    Pareto front. Raises UserError where a request cannot work, before anything is measured.
+    `points`, one a model that has a score (see `scores_of`): its fastest row that is considered,
+    and whether it is on the Pareto front. Raises UserError where a request cannot work, before
+    anything is measured.
     """
     from triptych.inference.choice import candidates, processor
     from triptych.inference.runners import cores
@@ -105,7 +107,8 @@ def bench(
                 if "error" not in measured:
                     first = first or labels
                     measured["labels_agree"] = _agreement(first, labels)
-                    measured["labels_must_agree"] = must_agree(model, weights)
+                    trained = measured["weights"] != "random"
+                    measured["labels_must_agree"] = must_agree(model, weights) if trained else None
                 rows.append(
                     {
                         "model": name,
@@ -115,9 +118,11 @@ def bench(
                     }
                 )
                 progress.advance(note=f"{name}, {runtime}")
-    named = {
-        name: score_of(model, name, known) for name, (model, _) in zip(shown, models, strict=True)
-    }
+    opened = _opened(shown, [model for model, _ in models], rows)
+    named = dict(zip(opened, scores_of(list(opened.values()), known), strict=True))
+    for name, score in named.items():
+        if known and (score is None or score.claimed):
+            log.warning("--scores: none of them is of %s with these weights", name)
     return {
         "size": f"{options.size[1]}x{options.size[0]}",
         "device": device_name(device),
@@ -132,15 +137,26 @@ def bench(
 
 def shown_names(models: Sequence[str]) -> list[str]:
     """A registry name as it is, a folder by the end of its path; numbered where two are equal."""
-    taken: Counter[str] = Counter()
-    result = []
+    result: list[str] = []
     for model in models:
-        folder = Path(model)
-        name = model if is_name(model) else folder.resolve().name
-        if not is_name(model) and is_run(folder):
-            name = run_name(folder)
-        taken[name] += 1
-        result.append(name if taken[name] == 1 else f"{name} ({taken[name]})")
+        name = network_name(model)
+        unused, number = name, 1
+        while unused in result:
+            number += 1
+            unused = f"{name} ({number})"
+        result.append(unused)
+    return result
+
+
+def _opened(
+    shown: Sequence[str], models: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, Measured]:
+    """The models of which a row could be measured, by the names that are shown."""
+    result = {}
+    for name, model in zip(shown, models, strict=True):
+        row = next((row for row in rows if row["model"] == name and "error" not in row), None)
+        if row is not None:
+            result[name] = Measured(model, row["weights"], row["weights_digest"])
     return result
 
 
@@ -174,17 +190,13 @@ def points(
 ) -> list[dict[str, Any]]:
     """One point a model that has a score and a speed, with the Pareto front of those alike.
 
-    A reduced precision is considered where its `labels_agree` as much as they must. Scores of
-    different data are not alike: the front is that of the kind that most models have.
+    What rows are considered is said by `RULE`. Scores of different data are not alike: the front
+    is that of the kind that most models have.
     """
     found = []
     for name, score in scores.items():
         fit = [
-            row
-            for row in rows
-            if row["model"] == name
-            and "error" not in row
-            and row["labels_agree"] >= row["labels_must_agree"]
+            row for row in rows if row["model"] == name and "error" not in row and not _against(row)
         ]
         if not fit or score is None:
             continue
@@ -209,6 +221,15 @@ def points(
     return found
 
 
+def _against(row: Mapping[str, Any]) -> str:
+    """Why a row is not considered for the points; empty where it is."""
+    must = row["labels_must_agree"]
+    if must is None:
+        return "" if row["precision"] == "float32" else "not considered: random weights"
+    agree = row["labels_agree"]
+    return "" if agree >= must else f"{agree:.1%} of labels agree"
+
+
 def _dominates(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether `one` is at least as fast and as good, and better in one of the two."""
     pairs = [(one[key], other[key]) for key in ("frames_per_second", "mIoU")]
@@ -220,7 +241,7 @@ def describe(record: Mapping[str, Any]) -> str:
     lines = [
         f"{record['size']}, {record['processor']}, {record['cores']} cores, {record['device']}",
         f"{'model':<24} {'runtime':<20} {'frames/s':>9} {'p50 ms':>8} {'p95 ms':>8} "
-        f"{'memory':>9} {'weights':>10}",
+        f"{'n':>6} {'memory':>9} {'weights':>10}",
     ]
     for row in record["rows"]:
         runtime = f"{row['runtime']} {row['precision']}"
@@ -228,13 +249,16 @@ def describe(record: Mapping[str, Any]) -> str:
             lines.append(f"{row['model']:<24} {runtime:<20} failed: {row['error']}")
             continue
         memory = f"{row['peak_memory_bytes'] / 2**20:.0f} MiB"
-        agree = row["labels_agree"]
-        note = "" if agree >= row["labels_must_agree"] else f"  {agree:.1%} of labels agree"
+        slow = row["latency_p95_ms"]
+        against = _against(row)
         lines.append(
             f"{row['model']:<24} {runtime:<20} {row['frames_per_second']:>9.1f} "
-            f"{row['latency_p50_ms']:>8.1f} {row['latency_p95_ms']:>8.1f} {memory:>9} "
-            f"{row['weights']:>10}{note}"
+            f"{row['latency_p50_ms']:>8.1f} {'-' if slow is None else f'{slow:.1f}':>8} "
+            f"{row['latency_frames']:>6} {memory:>9} {row['weights']:>10}"
+            f"{f'  {against}' if against else ''}"
         )
+    if any("error" not in row and row["latency_p95_ms"] is None for row in record["rows"]):
+        lines.append(f"p95: only of n = {ENOUGH_FOR_P95} frames or more")
     if record["points"]:
         lines += ["", "accuracy against speed (*: on the Pareto front):"]
     for point in sorted(record["points"], key=lambda each: -each["frames_per_second"]):

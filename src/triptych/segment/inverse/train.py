@@ -24,7 +24,7 @@ from triptych.segment.inverse.recipe import InverseRecipe
 from triptych.segment.preflight import is_begun
 from triptych.stopping import StopRequest
 from triptych.training.cost import macs_of
-from triptych.training.device import autocast, device_name, pick_device
+from triptych.training.device import autocast, device_name, training_device
 from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
 from triptych.training.pace import Pace
@@ -57,7 +57,7 @@ def train(
     Returns the run's result. Raises `Stopped`, with a checkpoint written, when `stop` asks for it.
     """
     stop = stop or StopRequest()
-    place = pick_device(device)
+    place = training_device(device, recipe.precision)
     keep_memory()
     train_frames = _open(recipe.data, recipe.train_split)
     val_frames = _open(recipe.val_data or recipe.data, recipe.val_split)

@@ -37,5 +37,7 @@ class ModelEntry:
     agreement: float | None = None
     """Where its weights in bfloat16 were checked on labelled frames (as `docs/` says): the share
     of labels on a picture of noise that is then enough for them to be chosen for speed."""
+    stride: int = 32
+    """Of its coarsest maps, or a multiple of it: tiles of a picture begin at its multiples."""
     edges: bool = False
     """Whether it predicts boundaries beside classes."""

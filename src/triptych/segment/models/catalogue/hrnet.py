@@ -55,6 +55,7 @@ def _entry(
     paper: str,
     peak_memory_gib: float,
     scales: tuple[float, ...] = (),
+    stride: int = 32,
 ) -> ModelEntry:
     return ModelEntry(
         name=name,
@@ -75,6 +76,7 @@ def _entry(
         paper=paper,
         peak_memory_gib=peak_memory_gib,
         scales=scales,
+        stride=stride,
         edges=True,
     )
 
@@ -116,5 +118,6 @@ ENTRIES = (
         0.778,
         f"{_INVERSEFORM}; Wang 2020, HRNet (TPAMI)",
         peak_memory_gib=1.0,
+        stride=64,  # its trunk's 32, after a convolution of stride 2
     ),
 )

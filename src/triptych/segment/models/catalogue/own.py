@@ -80,7 +80,11 @@ _TRUNKS = {"lite0": "EfficientNet-Lite0 (Tan 2019)", "r50": "a dilated ResNet-50
 
 
 def _street(
-    name: str, variant: int, parameters: int, weights: Published | None = None
+    name: str,
+    variant: int,
+    parameters: int,
+    weights: Published | None = None,
+    agreement: float | None = None,
 ) -> ModelEntry:
     return ModelEntry(
         name=name,
@@ -90,6 +94,7 @@ def _street(
         parameters=parameters,
         normalisation=EFFICIENTNET_LITE,
         weights=weights,
+        agreement=agreement,
         paper=f"none: EfficientNet-Lite{variant} (Tan 2019) with a top-down path back to 1/2",
         peak_memory_gib=1.2,
     )
@@ -107,7 +112,7 @@ STREET = Published(
 """Comes with the package."""
 
 ENTRIES = (
-    _street("street", 0, 3_119_195, STREET),
+    _street("street", 0, 3_119_195, STREET, agreement=0.98),
     _street("street-large", 2, 4_522_267),
     _headed("psp-lite0", _psp_lite0, 4_454_166, peak_memory_gib=1.3),
     _headed("ocr-lite0", _ocr_lite0, 3_511_062, peak_memory_gib=1.3),

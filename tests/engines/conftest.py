@@ -1,0 +1,142 @@
+"""A Ray cluster of several nodes on this machine, made once; every node has a raylet of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from triptych.engines import connect
+
+QUICK = {
+    # How soon a node counts as dead; by default that takes up to half a minute.
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 300,
+    "health_check_timeout_ms": 10_000,
+    "health_check_failure_threshold": 4,
+}
+NODE = {"object_store_memory": 100 * 2**20, "include_log_monitor": False}
+
+
+@pytest.fixture(scope="session")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The cluster: two nodes, of one CPU each; that one of them has a GPU is not true."""
+    os.environ.update(connect.QUIET)
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    # Nodes inherit it; it is where the tests of this process have theirs.
+    os.environ.setdefault("TRIPTYCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    head = NODE | {
+        "num_cpus": 1,
+        "num_gpus": 1,
+        "include_dashboard": False,
+        "_system_config": QUICK,
+    }
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        cluster.add_node(num_cpus=1, **NODE)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+@pytest.fixture
+def doomed(machines: Any) -> Callable[[], AbstractContextManager[None]]:
+    return lambda: _doomed(machines)
+
+
+@contextmanager
+def _doomed(machines: Any) -> Iterator[None]:
+    """A third node, and the only one with room: its raylet dies by SIGKILL as soon as a worker of
+    its own is at work, and then there is room on the two others. To be used by a driver."""
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    room = placement_group([{"CPU": 1}] * 2, strategy="STRICT_SPREAD")
+    assert room.wait(60)
+    node = machines.add_node(num_cpus=1, **NODE)
+    (raylet,) = [info.process for info in node.all_processes["raylet"]]
+    over = threading.Event()
+
+    def lurk() -> None:
+        while not over.is_set():
+            if any(b"ray::Worker.run" in _command(each) for each in _children(raylet.pid)):
+                os.kill(raylet.pid, signal.SIGKILL)
+                remove_placement_group(room)
+                return
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=lurk)
+    killer.start()
+    try:
+        yield
+        assert raylet.wait(60) == -signal.SIGKILL
+    finally:
+        over.set()
+        killer.join()
+        machines.remove_node(node, allow_graceful=False)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of two classes, 16x16."""
+    root = tmp_path_factory.mktemp("data")
+    draw = np.random.default_rng(0)
+    for split, count in (("train", 64), ("val", 12), ("test", 4)):
+        for name in ("one", "two"):
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = draw.integers(0, 256, (16, 16, 3), np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{number}.png")
+    return root
+
+
+@pytest.fixture
+def sent(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """Functions of the test's module reach workers, which cannot import it."""
+    from ray import cloudpickle
+
+    module = sys.modules[request.module.__name__]
+    cloudpickle.register_pickle_by_value(module)
+    yield module
+    cloudpickle.unregister_pickle_by_value(module)
+
+
+def _children(process: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            after_name = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(after_name[1]) == process:
+            found.append(int(folder.name))
+    return found
+
+
+def _command(process: int) -> bytes:
+    try:
+        return (Path("/proc") / str(process) / "cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -34,7 +34,7 @@ from triptych.weights import load
 def blank(name: str, **changes: Any) -> Detector:
     """A detector whose parameters and statistics are all 0.5, made without drawing them."""
     known = entry(name)
-    settings = replace(known.settings, **({"min_size": 64, "max_size": 96} | changes))
+    settings = replace(known.settings, **({"min_size": 64, "max_size": 96, "pad_to": 32} | changes))
     with torch.device("meta"):
         model = create(name, 3, settings=settings)
     model.to_empty(device="cpu")
@@ -47,7 +47,9 @@ def drawn(seed: int = 0) -> Detector:
     """EfficientNet-Lite0 with a pyramid, for small pictures."""
     torch.manual_seed(seed)
     known = entry("frcnn-lite0-fpn")
-    return create("frcnn-lite0-fpn", 3, settings=replace(known.settings, min_size=64, max_size=96))
+    return create(
+        "frcnn-lite0-fpn", 3, settings=replace(known.settings, min_size=64, max_size=96, pad_to=32)
+    )
 
 
 def pictures(number: int = 2) -> list[Tensor]:

@@ -15,7 +15,7 @@ network would not be the published one from the first update on. So
 1. EfficientNet-Lite gets its BatchNorm folded in the ImageNet arm too, and
 2. every BatchNorm of a pre-trained backbone takes its statistics anew from the same training
    pictures, its weight and bias changed along (`folding.restate`): in evaluation the network is the
-   published one, and in training it begins as nearly that.
+   published one, and in training it begins as nearly that as the batch is large.
 
 Random weights need neither: BatchNorm begins there with weight 1 and bias 0. With `norm="frozen"`
 nothing is restated, as it would change nothing; that is for comparing pre-trained arms with each
@@ -38,8 +38,8 @@ from triptych.training.cost import evaluating
 
 _LOG = logging.getLogger("triptych")
 
-STATISTICS_IMAGES = 32
-"""Training pictures that suffice for BatchNorm's statistics: 3,200 values of a channel where there
+STATISTICS_IMAGES = 64
+"""Training pictures that suffice for BatchNorm's statistics: 6,400 values of a channel where there
 are fewest, at stride 32 of 320 pixels."""
 
 

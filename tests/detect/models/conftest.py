@@ -12,7 +12,7 @@ from triptych.detect.models import create, entry
 from triptych.detect.models.detector import Detector, Target
 from triptych.detect.models.settings import DetectorSettings
 
-SMALL = replace(entry("frcnn-lite0-fpn").settings, min_size=64, max_size=96)
+SMALL = replace(entry("frcnn-lite0-fpn").settings, min_size=64, max_size=96, pad_to=32)
 
 
 @pytest.fixture(scope="session")

@@ -143,6 +143,8 @@ def ray_rounds(folder: Path, options: argparse.Namespace) -> tuple[float, list[d
     """The same by Ray Tune; starting its cluster is not counted."""
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    # Under `uv run` Ray would else install this project anew for every worker.
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
     import ray
     from ray import tune
     from ray.tune.schedulers import PopulationBasedTraining

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +28,42 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """No test reads or writes the user's cache."""
     if "TRIPTYCH_CACHE" not in os.environ:
         monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a new folder of 16x16 pictures of two classes, so many of each in each split."""
+
+    def made(**splits: int) -> Path:
+        root = tmp_path_factory.mktemp("data")
+        draw = np.random.default_rng(0)
+        for split, count in splits.items():
+            for name in ("one", "two"):
+                (root / split / name).mkdir(parents=True)
+                for number in range(count):
+                    pixels = draw.integers(0, 256, (16, 16, 3), np.uint8)
+                    Image.fromarray(pixels).save(root / split / name / f"{number}.png")
+        return root
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def left_behind() -> Callable[[Path], dict[str, Any]]:
+    """All that a population leaves behind in its run folder, without the times."""
+
+    def outcome(folder: Path) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            name = str(file.relative_to(folder))
+            if name == "result.json":
+                found[name] = json.loads(file.read_text())
+                assert found[name].pop("times")["seconds"] > 0
+            elif file.name == "state.json":
+                found[name] = json.loads(file.read_text())
+                assert found[name]["state"].pop("seconds") > 0
+            elif name not in ("runtime.json", ".lock"):
+                found[name] = file.read_bytes()
+        return found
+
+    return outcome

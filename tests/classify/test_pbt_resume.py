@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import random
 import runpy
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 CHILD = Path(__file__).with_name("pbt_child.py")
 
@@ -28,16 +26,8 @@ def context() -> Context:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    draw = np.random.default_rng(0)
-    for split, count in (("train", 17), ("val", 12), ("test", 4)):
-        for name in ("one", "two"):
-            (root / split / name).mkdir(parents=True)
-            for number in range(count):
-                pixels = draw.integers(0, 256, (16, 16, 3), np.uint8)
-                Image.fromarray(pixels).save(root / split / name / f"{number}.png")
-    return root
+def data(two_classes: Callable[..., Path]) -> Path:
+    return two_classes(train=17, val=12, test=4)
 
 
 def start(
@@ -54,32 +44,19 @@ def start(
     return process
 
 
-def outcome(folder: Path) -> dict[str, Any]:
-    """All that a population leaves behind, without the times."""
-    found: dict[str, Any] = {}
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = str(file.relative_to(folder))
-        if name == "result.json":
-            found[name] = json.loads(file.read_text())
-            assert found[name].pop("times")["seconds"] > 0
-        elif file.name == "state.json":
-            found[name] = json.loads(file.read_text())
-            assert found[name]["state"].pop("seconds") > 0
-        elif name not in ("runtime.json", ".lock"):
-            found[name] = file.read_bytes()
-    return found
-
-
 @pytest.fixture(scope="module")
 def whole(
-    tmp_path_factory: pytest.TempPathFactory, context: Context, data: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    context: Context,
+    data: Path,
+    left_behind: Callable[[Path], dict[str, Any]],
 ) -> tuple[dict[str, Any], float]:
     """What a population that was left alone leaves behind, and how long it takes."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     context.Process(target=int).start()  # the server
     started = time.monotonic()
     start(context, folder, data).join()
-    return outcome(folder), time.monotonic() - started
+    return left_behind(folder), time.monotonic() - started
 
 
 def test_it_is_a_population_that_takes_over(whole: tuple[dict[str, Any], float]) -> None:
@@ -96,6 +73,7 @@ def test_killed_at_random_moments(
     context: Context,
     data: Path,
     whole: tuple[dict[str, Any], float],
+    left_behind: Callable[[Path], dict[str, Any]],
     save_every: float,
 ) -> None:
     """With checkpoints at the ends of intervals alone, and after every step."""
@@ -112,12 +90,16 @@ def test_killed_at_random_moments(
     last = start(context, folder, data, save_every)
     last.join()
     assert last.exitcode == 0
-    assert outcome(folder) == expected
+    assert left_behind(folder) == expected
     assert deaths > 0
 
 
 def test_killed_during_writes(
-    tmp_path: Path, context: Context, data: Path, whole: tuple[dict[str, Any], float]
+    tmp_path: Path,
+    context: Context,
+    data: Path,
+    whole: tuple[dict[str, Any], float],
+    left_behind: Callable[[Path], dict[str, Any]],
 ) -> None:
     """Killed again and again, each start at another write, until one start gets through."""
     draw = random.Random(0)
@@ -130,5 +112,5 @@ def test_killed_during_writes(
             break
         assert process.exitcode == -signal.SIGKILL
         deaths += 1
-    assert outcome(folder) == whole[0]
+    assert left_behind(folder) == whole[0]
     assert deaths > 1

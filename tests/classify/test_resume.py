@@ -8,12 +8,11 @@ import random
 import runpy
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from triptych.run import newest_checkpoint
 
@@ -31,16 +30,8 @@ def context() -> Context:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    draw = np.random.default_rng(0)
-    for split, count in (("train", 14), ("val", 4), ("test", 6)):
-        for name in ("one", "two"):
-            (root / split / name).mkdir(parents=True)
-            for number in range(count):
-                pixels = draw.integers(0, 256, (16, 16, 3), np.uint8)
-                Image.fromarray(pixels).save(root / split / name / f"{number}.png")
-    return root
+def data(two_classes: Callable[..., Path]) -> Path:
+    return two_classes(train=14, val=4, test=6)
 
 
 def start(context: Context, folder: Path, data: Path, precision: str, die_at: int = 0) -> Any:

@@ -13,9 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from triptych.engines import connect
 
@@ -99,17 +97,8 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of two classes, 16x16."""
-    root = tmp_path_factory.mktemp("data")
-    draw = np.random.default_rng(0)
-    for split, count in (("train", 64), ("val", 12), ("test", 4)):
-        for name in ("one", "two"):
-            (root / split / name).mkdir(parents=True)
-            for number in range(count):
-                pixels = draw.integers(0, 256, (16, 16, 3), np.uint8)
-                Image.fromarray(pixels).save(root / split / name / f"{number}.png")
-    return root
+def data(two_classes: Callable[..., Path]) -> Path:
+    return two_classes(train=64, val=12, test=4)
 
 
 @pytest.fixture

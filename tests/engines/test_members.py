@@ -24,30 +24,18 @@ def recipe_of(data: Path, *settings: str) -> Any:
     return recipes.override(plain, [*SETTINGS, f"data=folder:{data}", *settings])
 
 
-def outcome(folder: Path) -> dict[str, Any]:
-    """All that a population leaves behind, without the times."""
-    found: dict[str, Any] = {}
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = str(file.relative_to(folder))
-        if name == "result.json":
-            found[name] = json.loads(file.read_text())
-            assert found[name].pop("times")["seconds"] > 0
-        elif file.name == "state.json":
-            found[name] = json.loads(file.read_text())
-            assert found[name]["state"].pop("seconds") > 0
-        elif name not in ("runtime.json", ".lock"):
-            found[name] = file.read_bytes()
-    return found
-
-
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[str, Any]:
+def local(
+    tmp_path_factory: pytest.TempPathFactory,
+    data: Path,
+    left_behind: Callable[[Path], dict[str, Any]],
+) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("local") / "run"
     STUDY.train(recipe_of(data), 3, folder, device="cpu", show_progress=False)
-    found = outcome(folder)
+    found = left_behind(folder)
     assert found["result.json"]["population"]["takeovers"] == 1
     return found
 
@@ -58,6 +46,7 @@ def test_a_node_that_dies_in_an_interval_loses_nothing(
     doomed: Callable[[], AbstractContextManager[None]],
     data: Path,
     local: dict[str, Any],
+    left_behind: Callable[[Path], dict[str, Any]],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -72,7 +61,7 @@ def test_a_node_that_dies_in_an_interval_loses_nothing(
     with caplog.at_level(logging.WARNING), connected(machines.address) as cluster, doomed():
         result = train(recipe, 3, folder, cluster=cluster, device="cpu", show_progress=False)
     assert any("is done again: its node died" in each.getMessage() for each in caplog.records)
-    assert outcome(folder) == local
+    assert left_behind(folder) == local
     assert result["population"] == local["result.json"]["population"]
     runtime = json.loads((folder / "runtime.json").read_text())
     assert runtime["engine"]["name"] == "ray"

@@ -1,17 +1,13 @@
-"""The audit: what runs really did, and whether the arms of a comparison were treated alike.
-
-It reads `audit.json`, which a run's witness wrote from what entered the model and from the
-optimiser at each update; recipes are not consulted. An arm from outside has no witness: unknown.
-"""
+"""What is looked at in a run, and in the arms of a comparison side by side."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from triptych.audit.line import Finding, Line, span
+from triptych.audit.population import hyperparameters, settings_of_intervals
 from triptych.errors import UserError
 from triptych.run import read_json
 
@@ -20,26 +16,11 @@ TELLING = 5
 """Copies beyond the first of every batch that must be alike before a batch counts as augmented as
 one: where half of all images are flipped and nothing else is done, that is luck 1 time in 32."""
 
-Finding = Literal["fair", "flaw", "differs", "unknown"]
-
-
 COPIES = 0.01
 """Share of the scored images that may be in the training set; CIFAR-100's own is 0.001."""
 
 NEAR_COPIES = 0.2
 """Share that may look like one there; CIFAR-100's own is 0.033."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One thing that was looked at: what was found, in one line."""
-
-    about: str
-    finding: Finding
-    text: str
-
-    def as_dict(self) -> dict[str, str]:
-        return {"about": self.about, "finding": self.finding, "text": self.text}
 
 
 Look = Callable[[Mapping[str, Any]], Line]
@@ -93,8 +74,8 @@ def images_seen(found: Mapping[str, Any]) -> Line:
     """Did the sampler move? A share below 1 is a flaw where later epochs showed nothing new."""
     if "folds" in found:
         folds = found["folds"].values()
-        seen_in = _span((f["images_seen"] for f in folds), ",d")
-        shares = _span((f["images_seen"] / f["training_images"] for f in folds), ".0%")
+        seen_in = span((f["images_seen"] for f in folds), ",d")
+        shares = span((f["images_seen"] / f["training_images"] for f in folds), ".0%")
         text = f"{seen_in} of {_training_images(found)} training images seen ({shares})"
         return Line("images seen", "fair", f"{text} in each of {len(folds)} folds")
     seen, whole = found["images_seen"], found["training_images"]
@@ -112,13 +93,7 @@ def images_seen(found: Mapping[str, Any]) -> Line:
 
 def _training_images(found: Mapping[str, Any]) -> str:
     folds = found.get("folds", {"": found}).values()
-    return _span((f["training_images"] for f in folds), ",d")
-
-
-def _span(values: Iterable[float], form: str) -> str:
-    """The smallest and the largest, once where they read alike."""
-    known = list(values)
-    return " to ".join(dict.fromkeys(format(value, form) for value in (min(known), max(known))))
+    return span((f["training_images"] for f in folds), ",d")
 
 
 def versions(found: Mapping[str, Any]) -> Line:
@@ -195,93 +170,6 @@ def copies(found: Mapping[str, Any]) -> list[Line]:
 def _budget(found: Mapping[str, Any]) -> str:
     text = f"{found['samples']:,} samples in {found['updates']:,} updates"
     return f"{text}, of all {found['members']} members" if "members" in found else text
-
-
-def hyperparameters(found: Mapping[str, Any]) -> list[Line]:
-    """Did the hyperparameters that a population explored take effect, in every interval?"""
-    if "intervals" not in found:
-        return []
-    faults: dict[str, list[str]] = {}
-    for each in found["intervals"]:
-        for name, (low, high) in each["due"].items():
-            used = each["used"].get(name)
-            if used is None or not _took_effect(name, low, high, used, each["updates"]):
-                seen = "nothing" if used is None else f"{used['min']:.4g} to {used['max']:.4g}"
-                where = f"round {each['round']}, member {each['member']}: due {high:.4g}, {seen}"
-                faults.setdefault(name, []).append(where)
-    count = len(found["intervals"])
-    if not faults:
-        names = ", ".join(sorted({name for each in found["intervals"] for name in each["due"]}))
-        return [Line("hyperparameters", "fair", f"{names} took effect in all {count} intervals")]
-    text = "; ".join(
-        f"{name} was another in {len(of)} of {count} intervals ({of[0]})"
-        for name, of in sorted(faults.items())
-    )
-    return [Line("hyperparameters", "flaw", text)]
-
-
-def _took_effect(name: str, low: float, high: float, used: Mapping[str, float], draws: int) -> bool:
-    """Whether what was seen fits what was due. Bounds for what is drawn hold `draws` times; where
-    nothing is wrong they fail less than once in a million intervals."""
-    if name == "crop_area":
-        # Areas are uniform from the hyperparameter to 1, but sides are whole pixels.
-        return low - 0.07 <= used["min"] <= low + 0.07 + (1 - low) * 25 / draws
-    if name == "erasing":
-        return abs(used["mean"] - high) <= 5 * math.sqrt(high * (1 - high) / draws) + 0.02
-    return math.isclose(used["min"], low, rel_tol=1e-6) and math.isclose(
-        used["max"], high, rel_tol=1e-6
-    )
-
-
-def settings_of_intervals(found: Mapping[str, Any]) -> list[Line]:
-    """What each member of a population trained with; a line for neighbouring rounds that were due
-    the same."""
-    parts: list[list[Mapping[str, Any]]] = []
-    for each in sorted(found.get("intervals", ()), key=lambda i: (i["member"], i["round"])):
-        if parts and _goes_on(parts[-1][-1], each):
-            parts[-1].append(each)
-        else:
-            parts.append([each])
-    return [_settings_of(part) for part in parts]
-
-
-def _goes_on(last: Mapping[str, Any], interval: Mapping[str, Any]) -> bool:
-    """Whether a member's interval follows its last with the same hyperparameters."""
-    same = all(last[key] == interval[key] for key in ("member", "due"))
-    return same and bool(interval["round"] == last["round"] + 1)
-
-
-def _settings_of(part: Sequence[Mapping[str, Any]]) -> Line:
-    rounds = _span((each["round"] for each in part), "d")
-    told: list[str] = []
-    finding: Finding = "fair"
-    for name, (low, high) in part[0]["due"].items():
-        all_used = [each["used"].get(name) for each in part]
-        used = [each for each in all_used if each is not None]
-        wrong = len(used) < len(part) or not all(
-            _took_effect(name, low, high, seen, each["updates"])
-            for seen, each in zip(used, part, strict=True)
-        )
-        if wrong:
-            finding = "flaw"
-        told.append(f"{name} {_seen_as(name, used)}{_due(name, low, high) if wrong else ''}")
-    about = f"member {part[0]['member']}, round{'s' if ' ' in rounds else ''} {rounds}"
-    return Line(about, finding, ", ".join(told))
-
-
-def _seen_as(name: str, used: Sequence[Mapping[str, float]]) -> str:
-    """What a witness saw of a hyperparameter, in words."""
-    if not used:
-        return "nothing"
-    if name == "crop_area":
-        return f"from {min(each['min'] for each in used):.2f}"
-    if name == "erasing":
-        return f"in {sum(each['mean'] for each in used) / len(used):.0%} of the images"
-    return _span([end for each in used for end in (each["min"], each["max"])], ".4g")
-
-
-def _due(name: str, low: float, high: float) -> str:
-    return f" (due {high:.0%})" if name == "erasing" else f" (due {_span((low, high), '.4g')})"
 
 
 def _settings(found: Mapping[str, Any]) -> str:

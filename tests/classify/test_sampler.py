@@ -10,7 +10,8 @@ import torch
 
 from triptych import recipe as recipes
 from triptych.classify.recipes import ClassifyRecipe
-from triptych.classify.sampler import epoch_order, steps_per_epoch
+from triptych.classify.sampler import epoch_order
+from triptych.training.prefetch import steps_per_epoch
 
 TINY = recipes.get("classify/tiny")
 

@@ -19,7 +19,6 @@ from torch import Tensor
 from triptych.audit import TESTIMONY
 from triptych.classify.recipes import PopulationRecipe
 from triptych.classify.recipes.base import ClassifyRecipe
-from triptych.classify.sampler import steps_per_epoch
 from triptych.classify.space import SPACES
 from triptych.classify.train import (
     CLASSES,
@@ -51,6 +50,7 @@ from triptych.training.cost import training_gflop
 from triptych.training.device import device_name, training_device
 from triptych.training.memory import keep_memory
 from triptych.training.pace import Pace
+from triptych.training.prefetch import steps_per_epoch
 from triptych.training.schedules import rate
 from triptych.training.state import TrainState
 

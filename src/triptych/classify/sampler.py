@@ -9,11 +9,6 @@ from triptych.classify.recipes import ClassifyRecipe
 from triptych.training.seeding import stream
 
 
-def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Updates of an epoch; the last, smaller batch is left out unless it is the only one."""
-    return max(images // batch_size, 1)
-
-
 def epoch_order(images: int, recipe: ClassifyRecipe, seed: int, epoch: int) -> Tensor:
     """Indices (images,) of one epoch, in order; the versions of an image stand side by side.
 

@@ -23,7 +23,7 @@ from triptych.classify.evaluate import (
 )
 from triptych.classify.models import create, set_drop_path
 from triptych.classify.recipes import ClassifyRecipe
-from triptych.classify.sampler import epoch_order, steps_per_epoch
+from triptych.classify.sampler import epoch_order
 from triptych.data.image_copies import copies_between
 from triptych.data.labelled_images import LabelledImages
 from triptych.data.open_images import open_images
@@ -38,6 +38,7 @@ from triptych.training.fingerprints import row_hashes
 from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
 from triptych.training.pace import Pace
+from triptych.training.prefetch import steps_per_epoch
 from triptych.training.result import finite, result_of
 from triptych.training.schedules import rate, write_rate
 from triptych.training.seeding import seed_libraries, stream

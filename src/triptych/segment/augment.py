@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from triptych.data.classes import VOID
 from triptych.data.labelled import Image, LabelMap
 from triptych.segment.recipes import SegmentRecipe
+from triptych.training.light import as_bytes, both_ways, saturate, tone
 from triptych.training.seeding import stream
 
 _SHAPE, _LIGHT = 6, 12
@@ -78,42 +79,29 @@ def relight(image: Image, recipe: SegmentRecipe, draws: Draws) -> Image:
     if recipe.jitter or recipe.gamma or recipe.white_balance:
         image = _curves(image, recipe, draws)
     if recipe.saturation:
-        factor = 1 + recipe.saturation * _both_ways(light[7])
-        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        image = np.asarray(cv2.addWeighted(image, factor, grey, 1 - factor, 0), np.uint8)
+        image = saturate(image, 1 + recipe.saturation * both_ways(light[7]))
     if recipe.blur and light[10] < 0.5:
         sigma = max(recipe.blur * float(light[11]), 0.1)
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
     if recipe.noise:
         random = np.random.Generator(np.random.SFC64(int(light[9] * (1 << 24))))
         noise = random.standard_normal(image.shape, np.float32) * (recipe.noise * light[8])
-        image = _as_bytes(image + noise)
+        image = as_bytes(image + noise)
     return image
 
 
 def _curves(image: Image, recipe: SegmentRecipe, draws: Draws) -> Image:
-    """Brightness, contrast (about the mean), gamma and the gain of each channel, as one table."""
-    brightness = 1 + recipe.jitter * _both_ways(draws.shape[4])
-    contrast = 1 + recipe.jitter * _both_ways(draws.shape[5])
-    grey = float(image.mean()) * brightness
-    table = np.arange(256) * brightness * contrast + grey * (1 - contrast)
-    exponent = (1 + recipe.gamma) ** _both_ways(draws.light[3])
-    table = 255 * (np.clip(table, 0, 255) / 255) ** exponent
-    if not recipe.white_balance:
-        return np.asarray(cv2.LUT(image, _as_bytes(table)), np.uint8)
-    gains = [1 + recipe.white_balance * _both_ways(draw) for draw in draws.light[4:7]]
-    tables = _as_bytes(np.outer(table, gains))
-    return np.asarray(cv2.LUT(image, tables[:, None, :]), np.uint8)
-
-
-def _as_bytes(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Rounded, not cut off: that would darken every picture by half a grey level."""
-    return np.asarray(np.rint(values).clip(0, 255), np.uint8)
-
-
-def _both_ways(draw: np.float32) -> float:
-    """From [0, 1) to [-1, 1)."""
-    return 2 * float(draw) - 1
+    """Brightness, contrast, gamma and the gain of each channel."""
+    gains = None
+    if recipe.white_balance:
+        gains = [1 + recipe.white_balance * both_ways(draw) for draw in draws.light[4:7]]
+    return tone(
+        image,
+        1 + recipe.jitter * both_ways(draws.shape[4]),
+        1 + recipe.jitter * both_ways(draws.shape[5]),
+        (1 + recipe.gamma) ** both_ways(draws.light[3]),
+        gains,
+    )
 
 
 def _around_a_rare_pixel(

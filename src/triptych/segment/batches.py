@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from triptych.data.kept import MEMORY_LIMIT, Kept
 from triptych.data.labelled import Checkable, Image, LabelledData, LabelMap
 from triptych.segment.augment import UNCHANGED, augment, draws_of
 from triptych.segment.recipes import SegmentRecipe
 from triptych.training.fingerprints import row_hashes
+from triptych.training.prefetch import prefetched, steps_per_epoch
 from triptych.training.seeding import stream
-
-MEMORY_LIMIT = 4 << 30
-"""Bytes of decoded frames that are kept; a larger data set is decoded anew in every epoch."""
 
 
 class CachedFrames:
@@ -33,26 +29,14 @@ class CachedFrames:
         self.name, self.split, self.classes = data.name, data.split, data.classes
         self.keys, self.groups = data.keys, data.groups
         self._data = data
-        self._limit = limit
-        self._frames: dict[int, tuple[Image, LabelMap]] = {}
-        self._bytes = 0
-        self._full = False
+        self._kept = Kept(data.load, lambda frame: frame[0].nbytes + frame[1].nbytes, limit)
         self._fingerprint: str | None = None
 
     def __len__(self) -> int:
         return len(self._data)
 
     def load(self, index: int) -> tuple[Image, LabelMap]:
-        frame = self._frames.get(index)
-        if frame is None:
-            frame = self._data.load(index)
-            size = frame[0].nbytes + frame[1].nbytes
-            if self._bytes + size <= self._limit:
-                self._frames[index] = frame
-                self._bytes += size
-            else:
-                self._full = True
-        return frame
+        return self._kept.get(index)
 
     def check(self, index: int) -> tuple[int, int]:
         """Height and width of a frame. Raises UserError naming a file that is broken.
@@ -60,7 +44,7 @@ class CachedFrames:
         A frame that fits is loaded and kept. Of one that does not, which would have to be loaded
         again, only what `Checkable` promises is looked at.
         """
-        if self._full and index not in self._frames and isinstance(self._data, Checkable):
+        if self._kept.full and index not in self._kept and isinstance(self._data, Checkable):
             return self._data.check(index)
         height, width = self.load(index)[1].shape
         return height, width
@@ -81,11 +65,6 @@ class Batch:
     """(N,) int64, hashes of the frames as they lie in the data."""
     seconds: float
     """Processor time that it took the thread that made it."""
-
-
-def steps_per_epoch(frames: int, batch_size: int) -> int:
-    """Updates of an epoch; the last, smaller batch is left out unless it is the only one."""
-    return max(frames // batch_size, 1)
 
 
 def epoch_batches(
@@ -114,19 +93,7 @@ def epoch_batches(
             time.thread_time() - began,
         )
 
-    workers = min(os.cpu_count() or 1, 8)
-    with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
-        waiting: deque[Future[Batch]] = deque()
-        try:
-            for step in range(start, steps_per_epoch(len(frames), size)):
-                waiting.append(pool.submit(make, step))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    yield from prefetched(make, range(start, steps_per_epoch(len(frames), size)))
 
 
 def as_tensor(images: Sequence[Image]) -> Tensor:

@@ -15,8 +15,8 @@ from PIL import Image as Pillow
 from triptych.data.classes import VOID, ClassSet
 from triptych.data.labelled import Image, LabelMap
 from triptych.draw import Panel, Sheet, colour, count_labels
+from triptych.pictures import write_png
 from triptych.segment.frame_table import FrameTable
-from triptych.segment.pictures import write_png
 
 RULE = (
     "Pixels that either model leaves void are not counted. pixel_agreement: share of the counted "

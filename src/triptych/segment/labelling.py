@@ -1,30 +1,28 @@
-"""What labelling a video and labelling pictures share: models, drawing, counting, timing."""
+"""What labelling a video and labelling pictures share: models, drawing, counting."""
 
 from __future__ import annotations
 
 import itertools
-import re
 import threading
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triptych.data.labelled import Image, LabelMap
 from triptych.draw import Panel, Sheet, blend, colour, count_labels
+from triptych.predicting import Clock, file_names
 from triptych.segment.abilities import no_edges
 from triptych.segment.disagreement import Disagreement, PairCounts, compare
 from triptych.segment.labeller import EdgeLabeller, FrameKey, Labeller
 
-T = TypeVar("T")
 View = Literal["side", "blend", "labels", "edges"]
 STAGES = ("decode", "flow", "model", "draw", "encode")
+"""Of a pipeline that labels; what its `Clock` tells apart."""
 
 
 @dataclass(frozen=True)
@@ -45,37 +43,6 @@ class PredictOptions:
     """Measure how much of a video keeps its class from frame to frame."""
     progress: bool = True
     """Show a progress bar on stderr where that is a terminal."""
-
-
-class Clock:
-    """Seconds during which each stage was busy, summed over the threads that run it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seconds = dict.fromkeys(STAGES, 0.0)
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._seconds[stage] += time.perf_counter() - start
-
-    def each(self, stage: str, items: Iterable[T]) -> Iterator[T]:
-        """The items; making each of them counts for `stage`."""
-        source = iter(items)
-        while True:
-            with self(stage):
-                try:
-                    item = next(source)
-                except StopIteration:
-                    return
-            yield item
-
-    def seconds(self) -> dict[str, float]:
-        return {stage: round(seconds, 4) for stage, seconds in self._seconds.items()}
 
 
 @dataclass(frozen=True)
@@ -106,7 +73,7 @@ class Labelling:
             for labeller in labellers:
                 if not getattr(labeller, "edges", False):
                     raise no_edges(labeller.name)
-        self.folders = _file_names([labeller.name for labeller in labellers])
+        self.folders = file_names([labeller.name for labeller in labellers])
         """A name for each model's folders."""
         names = [labeller.name for labeller in labellers]
         self.names = names if len(set(names)) == len(names) else self.folders
@@ -234,14 +201,3 @@ class Labelling:
             models = [self.names[a], self.names[b]]
             result.append({"models": models, "pixel_agreement": None, "reason": why})
         return result
-
-
-def _file_names(names: Sequence[str]) -> list[str]:
-    """Names that are unique and fit for folders."""
-    taken: Counter[str] = Counter()
-    result = []
-    for name in names:
-        plain = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "model"
-        taken[plain] += 1
-        result.append(plain if taken[plain] == 1 else f"{plain}-{taken[plain]}")
-    return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -11,21 +10,18 @@ from typing import Any, get_args
 
 import av
 
-from triptych.aside import aside, check_writable, made
-from triptych.errors import UserError, WorkFailed
+from triptych.aside import aside, made
+from triptych.errors import UserError
+from triptych.predicting import Clock, check_places, is_video, work_failed
 from triptych.run import write_json
 from triptych.segment.disagreement import RULE
 from triptych.segment.labeller import Labeller
-from triptych.segment.labelling import Clock, Labelling, PredictOptions, View
-from triptych.segment.pictures import find_pictures, is_picture
+from triptych.segment.labelling import STAGES, Labelling, PredictOptions, View
 from triptych.segment.predict_pictures import label_pictures
 from triptych.segment.predict_video import label_video
 from triptych.segment.results_folder import DISAGREEMENT, take_their_places
-from triptych.video.opening import open_video
 
 __all__ = ["PredictOptions", "check_request", "describe", "predict"]
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def predict(
@@ -54,11 +50,11 @@ def predict(
     if not labellers:
         raise UserError("--model: at least one model is needed")
     check_request(source, out, options)
-    clock = Clock()
+    clock = Clock(STAGES)
     labelling = Labelling(labellers, options.view, options.alpha, clock)
     start = time.perf_counter()
-    is_video = not source.is_dir() and not is_picture(source)
-    job = label_video if is_video else label_pictures
+    video = is_video(source)
+    job = label_video if video else label_pictures
     try:
         with made(out), aside(out / "results") as part:
             with ExitStack() as stack:
@@ -79,10 +75,10 @@ def predict(
             }
             if len(labellers) > 1:
                 summary |= {"disagreement_rule": RULE, "disagreement": differences}
-            take_their_places(part, out, is_video)
+            take_their_places(part, out, video)
             write_json(out / "summary.json", summary)
     except (OSError, av.error.FFmpegError) as error:
-        raise _failure(out, error) from error
+        raise work_failed(out, error) from error
     return summary
 
 
@@ -95,21 +91,7 @@ def check_request(source: Path, out: Path, options: PredictOptions) -> None:
         raise UserError(f"--view {options.view}: choose one of {', '.join(get_args(View))}")
     if not 0 <= options.alpha <= 1:
         raise UserError(f"--alpha {options.alpha}: must lie between 0 and 1")
-    if not source.exists():
-        raise UserError(f"{source}: no such file or folder")
-    if source.is_dir():
-        find_pictures(source)
-    elif not is_picture(source):
-        open_video(source).close()
-    folder = source if source.is_dir() else source.parent
-    if out.resolve() == folder.resolve():
-        raise UserError(f"--out {out}: this is the input's own folder; name another one")
-    try:
-        check_writable(out)
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise _failure(out, error) from error
-        raise UserError(f"--out {out}: cannot write there ({error.strerror})") from error
+    check_places(source, out)
 
 
 def describe(summary: dict[str, Any]) -> str:
@@ -151,10 +133,3 @@ def _stable(told: dict[str, Any]) -> str:
         return line
     worst = told["worst_seconds"][0]
     return f"{line}, least from {worst['from']} to {worst['to']} s ({worst['consistency']:.1%})"
-
-
-def _failure(out: Path, error: OSError | av.error.FFmpegError) -> WorkFailed:
-    if error.errno in DISK_FULL:
-        return WorkFailed(f"{out}: the disk is full; make room or name another --out")
-    what = error.filename if isinstance(error.filename, str) else out
-    return WorkFailed(f"{what}: {error.strerror or error}")

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from triptych.data.classes import VOID, ClassSet
 from triptych.data.labelled import Image, LabelMap
 from triptych.draw import count_labels
+from triptych.pictures import write_png
 from triptych.segment.flow import Grey, Motion, Places, grid
 from triptych.segment.frame_table import FrameTable
-from triptych.segment.pictures import write_png
 from triptych.segment.stability_pictures import Moment, moment_picture, over_time
 
 RULE = (

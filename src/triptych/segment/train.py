@@ -24,7 +24,6 @@ from triptych.segment.batches import (
     epoch_batches,
     frame_hash,
     probe,
-    steps_per_epoch,
 )
 from triptych.segment.carried_edges import Trainable, WithEdges, without_edges
 from triptych.segment.evaluate import evaluate
@@ -37,7 +36,6 @@ from triptych.segment.open_labeller import NetworkLabeller
 from triptych.segment.preflight import check_batches, check_frames, is_begun
 from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.scores import headline
-from triptych.segment.step_clock import StepClock, times_of
 from triptych.stopping import StopRequest
 from triptych.training.cost import macs
 from triptych.training.device import autocast, device_name, training_device
@@ -45,10 +43,12 @@ from triptych.training.ema import Ema
 from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
 from triptych.training.pace import Pace
+from triptych.training.prefetch import steps_per_epoch
 from triptych.training.result import finite, result_of
 from triptych.training.schedules import rate, write_rate
 from triptych.training.seeding import seed_libraries
 from triptych.training.state import TrainState
+from triptych.training.step_clock import StepClock, times_of
 from triptych.training.witness import Witness
 
 

@@ -13,8 +13,8 @@ from PIL import Image, UnidentifiedImageError
 from triptych.data.class_record import CLASSES, read_classes
 from triptych.data.classes import CITYSCAPES, VOID, ClassSet
 from triptych.errors import UserError
+from triptych.pictures import natural_order
 from triptych.segment.labeller import FrameKey
-from triptych.segment.pictures import natural_order
 
 _SINGLE_CHANNEL = ("L", "P", "1", "I;16", "I")
 

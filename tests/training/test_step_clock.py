@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from triptych.segment.batches import Batch
-from triptych.segment.step_clock import StepClock, times_of
 from triptych.training.optimisers import adamw
 from triptych.training.state import TrainState
+from triptych.training.step_clock import StepClock, times_of
 
 NOTHING = torch.zeros(0)
 

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Protocol, TypeVar
 
-from triptych.segment.batches import Batch
 from triptych.training.state import TrainState
+
+
+class Timed(Protocol):
+    """A batch that knows how long it took to make."""
+
+    @property
+    def seconds(self) -> float:
+        """Processor time of the thread that made it."""
+        ...
+
+
+T = TypeVar("T", bound=Timed)
 
 
 class StepClock:
@@ -17,7 +29,7 @@ class StepClock:
         self._began = time.perf_counter()
         self._worked = time.process_time()
 
-    def batches(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def batches(self, batches: Iterator[T]) -> Iterator[T]:
         """The same batches. A step begins when its batch is asked for."""
         while True:
             self._began = time.perf_counter()

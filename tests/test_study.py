@@ -33,7 +33,7 @@ def test_every_study_has_its_record(name: str) -> None:
 
 
 def test_another_study_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UserError, match="no study 'sleep'; there are segment, classify"):
+    with pytest.raises(UserError, match="no study 'sleep'; there are segment, detect, classify"):
         study.get("sleep")
 
 

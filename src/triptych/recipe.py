@@ -18,7 +18,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from triptych.errors import UserError
 
-STUDIES = ("segment", "classify")
+STUDIES = ("segment", "detect", "classify")
 """The studies that have recipes, each in `triptych.<study>.recipes`."""
 
 PLACES = frozenset({"data", "val_data", "extra_data", "inverse_network"})

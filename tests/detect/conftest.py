@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from triptych.data.boxes import Objects, no_objects
 from triptych.detect.detections import Detections, no_detections
@@ -68,3 +70,40 @@ def case() -> Case:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def boxed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a new folder `vocxml:` of pictures of 96x64 with coloured rectangles, so many in each
+    split; every fourth picture is empty, and every third has a difficult object."""
+
+    def made(**splits: int) -> Path:
+        root = tmp_path_factory.mktemp("boxed")
+        rng = np.random.default_rng(3)
+        for split, count in splits.items():
+            (root / split).mkdir()
+            for number in range(count):
+                pixels = rng.integers(90, 130, (64, 96, 3), np.uint8)
+                things = []
+                for index in range(0 if number % 4 == 3 else 2):
+                    x, y = int(rng.integers(0, 60)), int(rng.integers(0, 36))
+                    name = ("blue", "red")[index]
+                    pixels[y : y + 26, x : x + 34] = ((0, 0, 255), (255, 0, 0))[index]
+                    hard = int(number % 3 == 2 and index == 1)
+                    corners = zip(
+                        ("xmin", "ymin", "xmax", "ymax"),
+                        (x + 1, y + 1, x + 34, y + 26),
+                        strict=True,
+                    )
+                    box = "".join(f"<{tag}>{value}</{tag}>" for tag, value in corners)
+                    things.append(
+                        f"<object><name>{name}</name><difficult>{hard}</difficult>"
+                        f"<bndbox>{box}</bndbox></object>"
+                    )
+                Image.fromarray(pixels).save(root / split / f"{number:02d}.png")
+                size = "<size><width>96</width><height>64</height><depth>3</depth></size>"
+                text = f"<annotation>{size}{''.join(things)}</annotation>"
+                (root / split / f"{number:02d}.xml").write_text(text)
+        return root
+
+    return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -56,3 +56,19 @@ def near_copies(
     nearest = correlation.argmax(axis=1)
     best = correlation[np.arange(len(second)), nearest]
     return [(int(nearest[index]), int(index)) for index in np.flatnonzero(best >= NEAR)]
+
+
+def count_copies(first: Iterable[Image], second: Iterable[Image]) -> dict[str, int]:
+    """How many pictures of `second` are in `first`: `exact`, `near` (further ones), of `images`."""
+    digests, signatures = set(), []
+    for picture in first:
+        digests.add(digest(picture))
+        signatures.append(signature(picture))
+    exact, images, others = 0, 0, []
+    for picture in second:
+        images += 1
+        if digest(picture) in digests:
+            exact += 1
+        else:
+            others.append(signature(picture))
+    return {"exact": exact, "near": len(near_copies(signatures, others)), "images": images}

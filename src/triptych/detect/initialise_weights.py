@@ -17,6 +17,7 @@ from triptych.backbones.lite_imagenet import imagenet_file, load_in_order
 from triptych.backbones.sources import INIT_WEIGHTS, Packaged
 from triptych.data.download import file_sha256
 from triptych.detect.initialise_record import Loaded, some
+from triptych.detect.models import entry
 from triptych.detect.models.detector import Detector
 from triptych.errors import UserError, WorkFailed
 from triptych.run import newest_checkpoint
@@ -48,6 +49,19 @@ def load_backbone(model: Detector, init: str) -> Loaded:
         loaded = _from_published(model, weights)
     seen = "COCO, with boxes of all 20 classes of VOC" if init == "coco" else None
     return replace(loaded, source=weights.source, licence=weights.licence, seen=seen)
+
+
+def init_digest(model: str, init: str) -> str:
+    """Whose weights a detector's `init` is: a name with what is published under it, or the SHA-256
+    of a file. Opens no weights. Raises UserError where there is no such file or run."""
+    if init == "random":
+        return init
+    if init in ("imagenet", "coco"):
+        weights = INIT_WEIGHTS.get((entry(model).trunk, init))
+        if isinstance(weights, Packaged):
+            return f"{init} {weights.package}"
+        return f"{init} {weights.sha256}" if weights else init
+    return file_sha256(_file_of(Path(init))[0])
 
 
 def entries_of(model: Detector) -> tuple[str, ...]:
@@ -83,8 +97,14 @@ def _from_published(model: Detector, weights: Published) -> Loaded:
 
 
 def _from_path(model: Detector, path: Path) -> Loaded:
+    file, name, source = _file_of(path)
+    return replace(_by_name(model, file), source=source, file=name)
+
+
+def _file_of(path: Path) -> tuple[Path, str, str]:
+    """The file of weights that a path means, its name, and whose weights they are."""
     if path.is_file():
-        return replace(_by_name(model, path), source=f"the file {path.name}")
+        return path, path.name, f"the file {path.name}"
     if not path.is_dir():
         raise UserError(
             f"init={path}: neither random, imagenet or coco, nor a file of weights or a run folder"
@@ -92,8 +112,7 @@ def _from_path(model: Detector, path: Path) -> Loaded:
     checkpoint = _checkpoint_of(path)
     averaged = checkpoint / "ema.safetensors"
     file = averaged if averaged.exists() else checkpoint / "model.safetensors"
-    name = f"{path.name}/{file.relative_to(path)}"
-    return replace(_by_name(model, file), source=f"the run {path.name}", file=name)
+    return file, f"{path.name}/{file.relative_to(path)}", f"the run {path.name}"
 
 
 def _checkpoint_of(folder: Path) -> Path:

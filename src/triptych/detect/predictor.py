@@ -13,6 +13,8 @@ from triptych.data.labelled import Image
 from triptych.detect.detections import Detections
 from triptych.detect.models.detector import Detector, Prediction
 
+RUNTIME = "torch float32"
+
 
 class NetworkPredictor:
     """A `Predictor`: a detector in float32, in PyTorch, on the device where its weights are."""
@@ -22,6 +24,7 @@ class NetworkPredictor:
         self.name = name
         self.classes = tuple(classes)
         self.model = model
+        self.runtime = RUNTIME
 
     def predict(self, images: Sequence[Image], keys: Sequence[str]) -> list[Detections]:
         """Detections in RGB pictures (H, W, 3) uint8 of any sizes; `keys` are not needed."""
@@ -39,7 +42,7 @@ class NetworkPredictor:
 
 def as_input(image: Image) -> Tensor:
     """A picture (H, W, 3) uint8 as detectors take it: (3, H, W) float32 from 0 to 1."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(np.array(image, order="C")).permute(2, 0, 1).float() / 255
 
 
 def as_detections(found: Prediction) -> Detections:

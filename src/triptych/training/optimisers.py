@@ -48,5 +48,11 @@ def adamw(
     return torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay)
 
 
+def sgd(model: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
+    """Stochastic gradient descent with momentum of what is trained of a model."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return torch.optim.SGD(trained, lr=lr, momentum=momentum, weight_decay=weight_decay)
+
+
 def _in_trunk(name: str) -> bool:
     return not _TRUNKS.isdisjoint(name.split(".")[:-1])

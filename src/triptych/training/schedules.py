@@ -36,9 +36,9 @@ class Scheduled(Protocol):
     def warmup(self) -> float: ...
 
 
-def rate(recipe: Scheduled, step: int, total: int) -> float:
+def rate(recipe: Scheduled, step: int, total: int, *, floor: float = 0.0) -> float:
     """The learning rate of update `step`, from 0, of `total`."""
-    return recipe.lr * factor(recipe.schedule, step / total, warmup=recipe.warmup)
+    return recipe.lr * factor(recipe.schedule, step / total, warmup=recipe.warmup, floor=floor)
 
 
 def write_rate(optimiser: object, lr: float, weight_decay: float) -> None:

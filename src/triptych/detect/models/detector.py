@@ -138,6 +138,23 @@ class Detector(FasterRCNN):  # type: ignore[misc]
         detections: list[Prediction] = self.transform.postprocess(found, batch.image_sizes, sizes)
         return detections
 
+    def every_output(self, images: Tensor) -> Tensor:
+        """What detections are chosen from, flat: scores and boxes of the RPN everywhere, those of
+        the head for a box as large as each picture. Of images (N, 3, H, W), in evaluation."""
+        batch, _ = self.transform(list(images))
+        features = self.backbone(batch.tensors)
+        if isinstance(features, Tensor):
+            features = OrderedDict([("0", features)])
+        scores, deltas = self.rpn.head(list(features.values()))
+        boxes = [
+            batch.tensors.new_tensor([[0.0, 0.0, width, height]])
+            for height, width in batch.image_sizes
+        ]
+        roi = self.roi_heads
+        pooled = roi.box_roi_pool(features, boxes, batch.image_sizes)
+        told = [*scores, *deltas, *roi.box_predictor(roi.box_head(pooled))]
+        return torch.cat([each.flatten() for each in told])
+
     def train(self, mode: bool = True) -> Detector:
         """As every module's, but that what is frozen stays in evaluation."""
         super().train(mode)

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from triptych.backbones.sources import INIT_WEIGHTS
-from triptych.detect.models.settings import C4, FPN, FPN_320, FPN_600, DetectorSettings
+from triptych.detect.models.settings import (
+    C4,
+    FPN,
+    FPN_320,
+    FPN_600,
+    FPN_TINY,
+    DetectorSettings,
+)
 from triptych.normalisation import EFFICIENTNET_LITE, IMAGENET, Normalisation
 
 if TYPE_CHECKING:
@@ -124,6 +131,15 @@ _ENTRIES = (
         trainable=7_236_968,
         paper="Tan 2019, EfficientNet (ICML), Lite0; Lin 2017, FPN (CVPR)",
         normalisation=EFFICIENTNET_LITE,
+    ),
+    _entry(
+        "frcnn-tiny",
+        _timm_fpn,
+        "test_efficientnet",
+        FPN_TINY,
+        parameters=365_428,
+        trainable=348_556,
+        paper="Tan 2019, EfficientNet (ICML), as small as timm's tests need it; Lin 2017, FPN",
     ),
 )
 

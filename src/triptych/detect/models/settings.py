@@ -124,6 +124,20 @@ FPN_320 = DetectorSettings(
 two in three batches of 4 from VOC have both orientations and would be padded to it anyway, and so
 BatchNorm meets the same padding in every batch and in evaluation."""
 
+FPN_TINY = DetectorSettings(
+    min_size=128,
+    max_size=256,
+    anchor_sizes=((8,), (16,), (32,), (64,), (128,)),
+    canonical_size=64,
+    rpn_samples=64,
+    rpn_before_nms=(200, 200),
+    rpn_after_nms=(200, 100),
+    box_samples=64,
+    fpn_channels=32,
+    head_channels=128,
+)
+"""For scenes made by program, in seconds."""
+
 C4 = DetectorSettings(
     min_size=600,
     max_size=600,

@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from triptych.benching import peak_memory
 from triptych.data.open_data import open_data
 from triptych.inference import Prepared, Runtime, Size, Tiling
-from triptych.segment.bench.measure import peak_memory
 from triptych.segment.models import entry
 from triptych.segment.network import Network, open_network, untrained_network
 

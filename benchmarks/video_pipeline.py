@@ -38,12 +38,13 @@ from torch.nn import functional as F
 from triptych.data.labelled import Image
 from triptych.data.streets import scene
 from triptych.draw import Sheet
+from triptych.pictures import find_pictures, read_picture
+from triptych.predicting import Clock
 from triptych.segment.flow import Grey, motion_between, reduced_grey
 from triptych.segment.labeller import FrameKey, Labeller
-from triptych.segment.labelling import Clock, Labelling
+from triptych.segment.labelling import STAGES, Labelling
 from triptych.segment.models import create, entry
 from triptych.segment.open_labeller import open_labeller
-from triptych.segment.pictures import find_pictures, read_picture
 from triptych.segment.predict import PredictOptions, predict
 from triptych.segment.stability import Stability, look
 from triptych.training.memory import keep_memory
@@ -135,7 +136,7 @@ def stages_alone(
     height, width = images[0].shape[:2]
     keep_memory()
     cv2.setNumThreads(1)  # both as in `predict`
-    labelling = Labelling([labeller], "side", 0.6, Clock())
+    labelling = Labelling([labeller], "side", 0.6, Clock(STAGES))
     sheet = labelling.sheet("clip.mp4", height, width)
     result = {}
 

@@ -15,8 +15,9 @@ from triptych import cli
 
 VERBS = {
     "demo": "--debug --device --json --out --seed",
-    "predict": "INPUT --alpha --audio --debug --device --json --model --no-audio --no-stability "
-    "--out --runtime --save-labels --scales --size --stability --tile --view --weights",
+    "predict": "INPUT --alpha --audio --debug --device --json --min-score --model --no-audio "
+    "--no-stability --out --runtime --save-labels --scales --size --stability --tile --view "
+    "--weights",
     "evaluate": "--batch-size --data --debug --device --json --map --model --out --runtime "
     "--scales --size --split --tile --weights",
     "train": "STUDY/RECIPE --address --debug --device --engine --json --max-minutes --out --seed "

@@ -62,7 +62,19 @@ def test_one_arm_is_no_comparison(fake: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "../b", "a/b", ".hidden", "with space", "b\n", "-b", "verdict.json", "Fixed.JSON"]
+    "name",
+    [
+        "",
+        "../b",
+        "a/b",
+        ".hidden",
+        "with space",
+        "b\n",
+        "-b",
+        "verdict.json",
+        "Fixed.JSON",
+        "curves.svg",
+    ],
 )
 def test_an_arms_name_is_a_folders_name(fake: Any, name: str) -> None:
     arms = {"a": fake.recipe(), name: fake.recipe("b")}

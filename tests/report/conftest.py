@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -306,6 +307,54 @@ def joined_early(joined: Record) -> Record:
         "pairs": [],
     }
     return joined
+
+
+def side(*samples: float, bounds: tuple[str, ...] = ("exact",) * 3) -> Record:
+    """What one arm's three seeds need for a score, in runs of 384 samples, 100 an epoch."""
+    mean = math.prod(samples) ** (1 / 3)
+    return {
+        "samples": dict(zip("012", samples, strict=True)),
+        "bound": dict(zip("012", bounds, strict=True)),
+        "share_of_run": {seed: each / 384 for seed, each in zip("012", samples, strict=True)},
+        "early": False,
+        "mean_samples": mean,
+        "mean_epochs": mean / 100,
+    }
+
+
+@pytest.fixture
+def reached(verdict: Record) -> Record:
+    """The verdict with what `vit` and `conv` need for three scores, and a note."""
+    verdict = copy.deepcopy(verdict)
+    estimate = {"kind": "estimate", "low": 1.5, "high": 2.7, "method": "Welch t", "reason": None}
+    bound = {"kind": "at least", "low": 1.8, "high": None, "method": "Welch t", "reason": None}
+    late = ("more than", "exact", "exact")
+    verdict["pairs"][0]["samples_to_reach"] = {
+        "metric": "top1",
+        "split": "val",
+        "evaluations": {"vit": 2, "conv": 2},
+        "way": {"weaker": "conv", "start": 0.2, "best": 0.4},
+        "scores": [
+            {"share": share, "target": 0.2 + 0.2 * share, "ratio": ratio, "level": 0.95}
+            | kind
+            | {"arm": arm, "baseline": baseline}
+            for share, ratio, kind, arm, baseline in (
+                (0.5, 2.0, estimate, side(100, 110, 121), side(200, 220, 242)),
+                (0.75, 2.0, estimate, side(140, 150, 160), side(280, 300, 320)),
+                (0.9, 2.2, bound, side(160, 170, 180), side(400, 350, 360, bounds=late)),
+            )
+        ],
+        "shown": 1,
+        "whole_training": None,
+        "reason": None,
+        "sentences": ["vit needs 1/2.0 of the samples of conv"],
+    }
+    verdict["samples_to_reach"] = {
+        "label": "samples to reach a score: described, no verdict",
+        "note": "it holds for these schedules",
+    }
+    verdict["notes"] = ["vit began with weights that have seen COCO"]
+    return verdict
 
 
 @pytest.fixture

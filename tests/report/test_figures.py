@@ -7,6 +7,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from triptych.report.beside_forest import beside_figure
+from triptych.report.crossings import crossings_of
 from triptych.report.figures import curves, draw_curves, save_png, save_svg, verdict_figure
 from triptych.report.history import Point
 from triptych.report.joined import fixed_part
@@ -59,6 +61,11 @@ def history(verdict: Record) -> list[Point]:
         for epoch in range(1, 31)
         for split, name in (("train", "loss"), ("val", "top1"))
     ]
+
+
+def with_losses(points: list[Point]) -> list[Point]:
+    """The same points and a loss on val at each score's place."""
+    return [*points, *(replace(p, metric="loss", score=2.0) for p in points if p.split == "val")]
 
 
 def boxes(figure: Figure) -> list[tuple[str, Any]]:
@@ -191,6 +198,100 @@ def test_curves_on_another_split(
         assert figure is not None
         assert figure.axes[0].get_title("left") == f"top1 on {shown} (fraction)"
     assert curves(folder, fixed) is None
+
+
+@pytest.mark.parametrize("count", [2, 8])
+@pytest.mark.parametrize("name", ["a", LONG])
+@pytest.mark.parametrize("by_samples", [False, True])
+def test_texts_of_three_panels_fit(
+    reached: Record, count: int, name: str, by_samples: bool
+) -> None:
+    verdict = many(reached, count, name)
+    points = with_losses(history(verdict))
+    if by_samples:
+        rate = {arm: 1e5 * (1 + i % 2) for i, arm in enumerate(verdict["arms"])}
+        points = [replace(p, samples=rate[p.arm] * p.epoch) for p in points]
+    figure = draw_curves(points, verdict)
+    assert figure is not None
+    assert_texts_fit(figure)
+
+
+def test_loss_on_val_has_a_panel_of_its_own(verdict: Record, tmp_path: Path) -> None:
+    figure = draw_curves(with_losses(history(verdict)), verdict)
+    assert figure is not None
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == ["top1 on val (fraction)", "training loss", "loss on val"]
+    score, _, loss = figure.axes
+    assert list(loss.lines[0].get_ydata()) == [2.0] * 30
+    assert next(iter(score.lines[0].get_ydata())) == pytest.approx(1.1)  # of seeds 0, 1, 2
+    # Where the loss itself is judged it is shown once.
+    judged = verdict | {"metric": "loss"}
+    figure = draw_curves([p for p in with_losses(history(verdict)) if p.metric == "loss"], judged)
+    assert figure is not None
+    assert [axes.get_title("left") for axes in figure.axes] == [
+        "loss on val (nats)",
+        "training loss",
+    ]
+
+
+def test_epochs_of_unequal_length_are_drawn_over_samples(verdict: Record) -> None:
+    verdict = many(verdict, 2)
+    rates = {"conv": 100.0, "arm-1": 800.0}
+    points = [replace(p, samples=rates[p.arm] * p.epoch) for p in history(verdict)]
+    figure = draw_curves(points, verdict)
+    assert figure is not None
+    axes = figure.axes[0]
+    assert axes.get_xlabel() == "samples trained on"
+    assert [line.get_xdata()[-1] for line in axes.lines[:2]] == [3_000, 24_000]
+    # As long as it is not known of every arm, or where all are alike, epochs.
+    unknown = [replace(p, samples=None) if p.arm == "conv" else p for p in points]
+    alike = [replace(p, samples=100.0 * p.epoch) for p in points]
+    for others in (unknown, alike):
+        figure = draw_curves(others, verdict)
+        assert figure is not None
+        assert figure.axes[0].get_xlabel() == "epoch"
+        assert figure.axes[0].lines[0].get_xdata()[-1] == 30
+
+
+def test_where_arms_come_to_the_score_that_is_shown(reached: Record, tmp_path: Path) -> None:
+    def marks(verdict: Record) -> list[tuple[str, float, float]]:
+        figure = draw_curves(history(verdict), verdict)
+        assert figure is not None
+        save_svg(figure, tmp_path / "x.svg")
+        return [
+            (line.get_marker(), line.get_xdata()[0], line.get_ydata()[0])
+            for line in figure.axes[0].lines
+            if line.get_markerfacecolor() == "white"
+        ]
+
+    found = reached["pairs"][0]["samples_to_reach"]
+    means = [found["scores"][1][role]["mean_epochs"] for role in ("baseline", "arm")]
+    assert marks(reached) == [("o", pytest.approx(m), pytest.approx(0.35)) for m in means]
+    assert "thin line: score at which samples are compared" in texts_of(tmp_path / "x.svg")
+    found["shown"] = 2
+    assert [mark for mark, _, _ in marks(reached)] == [">", "o"]
+    found["scores"][2]["arm"]["bound"]["0"] = "at most"
+    assert [mark for mark, _, _ in marks(reached)] == [">", "<"]
+    # Two arms at one place are both seen.
+    found["scores"][2]["arm"]["mean_epochs"] = found["scores"][2]["baseline"]["mean_epochs"]
+    figure = draw_curves(history(reached), reached)
+    assert figure is not None
+    rings = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert rings[0].get_markersize() < rings[1].get_markersize()
+    assert rings[0].get_zorder() > rings[1].get_zorder()
+    # Not of another split than the one that is drawn.
+    found["split"] = "test"
+    assert marks(reached) == []
+    assert "thin line" not in texts_of(tmp_path / "x.svg")
+
+
+def test_too_many_scores_are_not_drawn(reached: Record) -> None:
+    first = reached["pairs"][0]
+    reached["pairs"] = [copy.deepcopy(first) for _ in range(4)]
+    for index, pair in enumerate(reached["pairs"]):
+        pair["samples_to_reach"]["scores"][1]["target"] += 0.01 * index
+    assert crossings_of(reached, "val", False) == []
+    assert len(crossings_of(reached | {"pairs": reached["pairs"][:3]}, "val", False)) == 6
 
 
 def test_eight_curves_differ_in_colour_and_in_line(verdict: Record) -> None:

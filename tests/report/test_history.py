@@ -22,6 +22,7 @@ def test_points_of_all_cells(verdict: Record, make_folder: Callable[[Record], Pa
         Point(2, "vit", 2, "val", "top1", 2.24),
         Point(3, "vit", 2, "train", "loss", None),
         Point(2, "vit", 2, "test", "top1", 0.5),
+        Point(2, "vit", 2, "test", "loss", 2.0),
     ]
 
 
@@ -46,6 +47,7 @@ def test_metrics_of_val_and_names_of_the_training_split(
         ("train", "loss"),
         ("val", "top1"),
         ("test", "top1"),
+        ("test", "loss"),
     }
 
 
@@ -76,5 +78,16 @@ def test_short_curves_stay_whole() -> None:
 
 
 def test_csv() -> None:
-    text = to_csv([Point(1, "a", 0, "train", "loss", 1 / 3), Point(2, "a", 0, "val", "x", None)])
-    assert text == "epoch,arm,seed,split,metric,score\n1,a,0,train,loss,0.333333\n2,a,0,val,x,\n"
+    points = [Point(1, "a", 0, "train", "loss", 1 / 3, 2e6 / 3), Point(2, "a", 0, "val", "x", None)]
+    assert to_csv(points) == (
+        "epoch,arm,seed,split,metric,score,samples\n1,a,0,train,loss,0.333333,666667\n2,a,0,val,x,,\n"
+    )
+
+
+def test_thinning_keeps_losses_and_scores_of_a_split_apart() -> None:
+    """Two curves on one split, of which one is long and the other short."""
+    losses = [Point(e, "a", 0, "val", "loss", 1.0) for e in range(1, 301)]
+    scores = [Point(e, "a", 0, "val", "top1", 0.5) for e in range(20, 301, 20)]
+    kept = thinned([*losses, *scores], 100)
+    assert [p for p in kept if p.metric == "top1"] == scores
+    assert len(kept) < 120

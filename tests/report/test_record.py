@@ -14,12 +14,14 @@ import pytest
 from triptych.errors import UserError, WorkFailed
 from triptych.report import record
 from triptych.report.beside_table import beside_table
-from triptych.report.record import OURS, write_record
+from triptych.report.reach_table import reach_table
+from triptych.report.record import OURS, write_curves, write_record
 
 Record = dict[str, Any]
 Make = Callable[..., Path]
 
 BESIDE = {"beside.csv", "beside.svg"}
+SAMPLES = {"samples.csv"}
 FIXED = {"fixed_arms.csv", "fixed_pairs.csv", "fixed_beside.csv", "fixed.svg", "fixed_beside.svg"}
 
 
@@ -33,14 +35,14 @@ def test_the_record_is_complete_and_small(
     out = tmp_path / "results" / "x"
     write_record(make_folder(verdict), verdict, out)
     found = files(out)
-    assert set(found) == OURS - FIXED - BESIDE
+    assert set(found) == OURS - FIXED - BESIDE - SAMPLES
     assert sum(map(len, found.values())) < 100_000
     assert [path.name for path in out.parent.iterdir()] == ["x"]
     page = found["README.md"].decode()
     for link in re.findall(r"\]\(([^)]*)\)", page):
         assert link in found
     assert json.loads(found["verdict.json"])["pairs"] == verdict["pairs"]
-    assert found["curves.csv"].decode().splitlines()[1] == "1,conv,0,train,loss,1.9"
+    assert found["curves.csv"].decode().splitlines()[1] == "1,conv,0,train,loss,1.9,"
 
 
 def test_the_page_says_what_happened_and_what_cannot_be_concluded(
@@ -97,7 +99,7 @@ def test_nothing_tells_of_machine_or_person(
 def test_fixed_predictions(fixed: Record, make_folder: Make, tmp_path: Path) -> None:
     write_record(make_folder(fixed), fixed, tmp_path / "x")
     found = files(tmp_path / "x")
-    assert set(found) == OURS - FIXED - BESIDE - {"curves.csv", "curves.svg"}
+    assert set(found) == OURS - FIXED - BESIDE - SAMPLES - {"curves.csv", "curves.svg"}
     page = found["README.md"].decode()
     assert "curves.svg" not in page
     assert "for these weights on this data" in page
@@ -150,7 +152,7 @@ def test_what_is_not_this_comparisons_record_is_left_alone(
     empty = tmp_path / "empty"
     empty.mkdir()
     write_record(folder, verdict, empty)
-    assert set(files(empty)) == OURS - FIXED - BESIDE
+    assert set(files(empty)) == OURS - FIXED - BESIDE - SAMPLES
 
 
 def test_a_record_that_cannot_be_written_leaves_the_old_one(
@@ -174,7 +176,7 @@ def test_the_record_holds_table_figure_and_words(
     beside: Record, make_folder: Make, tmp_path: Path
 ) -> None:
     write_record(make_folder(beside), beside, tmp_path / "x")
-    assert set(files(tmp_path / "x")) == OURS - FIXED
+    assert set(files(tmp_path / "x")) == OURS - FIXED - SAMPLES
     table = beside_table(beside)
     assert table is not None
     assert (tmp_path / "x/beside.csv").read_text() == table.to_csv()
@@ -199,9 +201,9 @@ def test_fixed_predictions_among_recipes_have_a_part_of_their_own(
     write_record(folder, plain, tmp_path / "plain")
     write_record(folder, joined, tmp_path / "x")
     found, without = files(tmp_path / "x"), files(tmp_path / "plain")
-    assert set(found) == OURS
+    assert set(found) == OURS - SAMPLES
     # What is said of the recipes is the same, file by file and line by line.
-    assert set(without) == OURS - FIXED
+    assert set(without) == OURS - FIXED - SAMPLES
     changed = {name for name in without if without[name] != found[name]}
     assert changed == {"README.md", "verdict.json"}
     page = found["README.md"].decode()
@@ -235,10 +237,61 @@ def test_before_the_recipes_are_complete_the_record_says_so(
     joined_early: Record, make_folder: Make, tmp_path: Path
 ) -> None:
     write_record(make_folder(joined_early), joined_early, tmp_path / "x")
-    assert set(files(tmp_path / "x")) == OURS - FIXED | {"fixed_arms.csv"}
+    assert set(files(tmp_path / "x")) == OURS - FIXED - SAMPLES | {"fixed_arms.csv"}
     page = (tmp_path / "x/README.md").read_text()
     assert "Not compared with the recipes: the recipes are not complete: conv 3, vit 2" in page
     assert "| other | fixed predictions | – | 0 | – | – | – |" in page
     assert "fixed.svg" not in page
     # The record grows when they are compared, and is still the same comparison's.
     write_record(tmp_path / "ann-secret", joined_early, tmp_path / "x")
+
+
+def test_samples_to_a_score_have_a_table_and_sentences(
+    reached: Record, make_folder: Make, tmp_path: Path
+) -> None:
+    folder = make_folder(reached)
+    write_record(folder, reached, tmp_path / "x")
+    assert set(files(tmp_path / "x")) == OURS - FIXED - BESIDE
+    table = reach_table(reached)
+    assert table is not None
+    assert (tmp_path / "x/samples.csv").read_text() == table.to_csv()
+    page = (tmp_path / "x/README.md").read_text()
+    part = page.partition("## Samples to reach a score\n")[2].partition("\n## ")[0]
+    for text in (
+        "described, no verdict; it holds for these schedules.",
+        "- vit needs 1/2.0 of the samples of conv.",
+        table.to_markdown().strip(),
+    ):
+        assert text in part
+    assert "- Note: vit began with weights that have seen COCO." in page.partition("## Arms")[0]
+    # The seeds' own numbers are kept with the rest.
+    written = json.loads((tmp_path / "x/verdict.json").read_text())
+    assert written["pairs"] == reached["pairs"]
+
+
+def test_curves_beside_the_verdict(verdict: Record, fixed: Record, make_folder: Make) -> None:
+    folder = make_folder(verdict)
+    before = set(folder.iterdir())
+    write_curves(folder, verdict)
+    assert {path.name for path in set(folder.iterdir()) - before} == {"curves.svg"}
+    first = (folder / "curves.svg").read_bytes()
+    write_curves(folder, verdict)
+    assert (folder / "curves.svg").read_bytes() == first
+    other = make_folder(fixed, "other")
+    write_curves(other, fixed)
+    assert not (other / "curves.svg").exists()
+
+
+def test_curves_that_cannot_be_written(
+    verdict: Record, make_folder: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(verdict)
+
+    def full(_: Any, file: Path) -> None:
+        file.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(record, "save_svg", full)
+    with pytest.raises(WorkFailed, match=r"curves\.svg: cannot be written \(No space left"):
+        write_curves(folder, verdict)
+    assert not list(folder.glob("*curves*"))

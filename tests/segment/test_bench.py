@@ -20,12 +20,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from triptych import cli
+from triptych.benching import p95
 from triptych.errors import UserError
 from triptych.report.pareto import notes, speed_figure, write_bench
 from triptych.segment.bench import BenchOptions, bench, describe
 from triptych.segment.bench import table as module
 from triptych.segment.bench.known_scores import Measured, Score, read_scores, scores_of
-from triptych.segment.bench.measure import Task, p95
+from triptych.segment.bench.measure import Task
 from triptych.segment.bench.table import points, shown_names
 from triptych.segment.models import create
 
@@ -140,7 +141,7 @@ class TestMeasuring:
         script = (
             "import subprocess, sys\n"
             "big = bytearray(b'x' * (1 << 30))\n"
-            "code = 'from triptych.segment.bench.measure import peak_memory as p; print(p())'\n"
+            "code = 'from triptych.benching import peak_memory as p; print(p())'\n"
             "subprocess.run([sys.executable, '-c', code])\n"
         )
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -179,13 +180,13 @@ class TestErrors:
 
     def test_a_process_that_dies(self, monkeypatch: pytest.MonkeyPatch) -> None:
         task = Task("tiny", None, "torch", "float32", "cpu", (32, 48), 1, None, "/dev/null")
-        monkeypatch.setattr(module.sys, "executable", "/bin/false")
+        monkeypatch.setattr(sys, "executable", "/bin/false")
         assert module.in_own_process(task) == {"error": "its process ended with code 1: "}
 
         class Killed:
             stdout, stderr, returncode = "", "", -9
 
-        monkeypatch.setattr(module.subprocess, "run", lambda *_, **__: Killed())
+        monkeypatch.setattr(subprocess, "run", lambda *_, **__: Killed())
         assert (
             "SIGKILL: most likely this machine has too little memory"
             in (module.in_own_process(task)["error"])

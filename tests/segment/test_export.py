@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from triptych import cli
 from triptych.data.classes import CAMVID, ClassSet
 from triptych.errors import UserError, WorkFailed
+from triptych.exporting import format_of
 from triptych.inference import Prepared, Runtime
 from triptych.normalisation import IMAGENET, Normalisation
 from triptych.segment import export as module
-from triptych.segment.export import export, format_of
+from triptych.segment.export import export
 from triptych.segment.exported import Opened, open_exported
 from triptych.segment.labeller import FrameKey
 from triptych.segment.models import create
@@ -377,7 +378,7 @@ class TestFailures:
         def without(name: str, *more: Any) -> Any:
             return None if name == "onnxscript" else find(name, *more)
 
-        monkeypatch.setattr(module.importlib.util, "find_spec", without)
+        monkeypatch.setattr(importlib.util, "find_spec", without)
         monkeypatch.setattr("triptych.segment.network.open_network", pytest.fail)
         assert cli.main(["export", "--model", "tiny", "--out", str(tmp_path / "a.onnx")]) == 2
         streams = capsys.readouterr()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from triptych.cli.labellers import with_weights
+from triptych.cli.labellers import chosen_models, with_weights
 from triptych.cli.options import DEVICE, FILE, JSON, PIXELS, WEIGHTS, debuggable, model_option, show
+from triptych.cli.which_study import refuse_options, study_of_models
 from triptych.errors import UserError, WorkFailed
 
 
 @click.command()
-@model_option("A model's name or a run folder; may be repeated.")
+@model_option("A name or a run folder, of segmentation models or of detectors; may be repeated.")
 @WEIGHTS
 @click.option("--size", type=PIXELS, default="480x360", show_default=True, help="Of the pictures.")
 @click.option(
@@ -21,17 +23,19 @@ from triptych.errors import UserError, WorkFailed
     type=click.FloatRange(0, min_open=True),
     help="Of measuring latency, and again throughput, for each row.  [default: 3]",
 )
-@click.option("--frames", type=click.IntRange(1), help="Label this many frames instead.")
+@click.option("--frames", type=click.IntRange(1), help="Take this many frames instead.")
 @click.option(
     "--runtime",
     type=click.Choice(["all", "torch", "openvino"]),
     default="all",
     show_default=True,
-    help="What runs the models; all: each, in every precision of this machine.",
+    help="What runs segmentation models; all: each, in every precision of this machine. Detectors "
+    "run in torch.",
 )
 @click.option(
     "--scores", multiple=True, type=FILE, metavar="PLACE",
-    help="A scores.json, or a folder of evaluations or of a run; claimed scores otherwise.",
+    help="Of segmentation models: a scores.json, or a folder of evaluations or of a run; claimed "
+    "scores otherwise.",
 )  # fmt: skip
 @click.option("--out", type=FILE, help="Keep bench.json and the figure in this folder.")
 @DEVICE
@@ -59,11 +63,26 @@ def bench(
     if seconds is not None and frames is not None:
         raise UserError("--seconds and --frames: give one of them")
     chosen = with_weights(models, weights)
-    from triptych.segment.bench import BenchOptions, describe
-    from triptych.segment.bench import bench as run
+    study = study_of_models(chosen_models(models))
+    if study == "detect":
+        refuse_options(
+            "detect", {"--scores": bool(scores), "--runtime openvino": runtime == "openvino"}
+        )
+        from triptych.detect import bench as detect
 
-    options = BenchOptions(size, seconds or 3.0, frames, runtime, device)
-    record = run(chosen, options, scores)
+        limits = detect.BenchOptions(size, seconds or 3.0, frames, device)
+        _finish(detect.bench(chosen, limits), out, as_json, detect.describe)
+        return
+    from triptych.segment import bench as segment
+
+    options = segment.BenchOptions(size, seconds or 3.0, frames, runtime, device)
+    _finish(segment.bench(chosen, options, scores), out, as_json, segment.describe)
+
+
+def _finish(
+    record: dict[str, Any], out: Path | None, as_json: bool, describe: Callable[[Any], str]
+) -> None:
+    """Keep and print what was measured. Raises WorkFailed where something could not be."""
     if out is not None:
         from triptych.report.pareto import write_bench
 

@@ -106,6 +106,9 @@ def compare(
         stop = StopRequest(max_minutes)
         with cluster_of(engine, address) as cluster:
             verdict = run(comparison, folder, device=device, stop=stop, cluster=cluster)
+        from triptych.report.record import write_curves
+
+        write_curves(folder, verdict)
     if record is not None:
         from triptych.report.record import write_record
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.labellers import open_labellers
+from triptych.cli.labellers import chosen_models, open_detectors, open_labellers
 from triptych.cli.options import (
     DEVICE,
     FILE,
@@ -21,15 +21,27 @@ from triptych.cli.options import (
     model_option,
     show,
 )
+from triptych.cli.which_study import check_data, refuse_options, study_of_models
 from triptych.errors import UserError
 
 
 @click.command()
-@model_option("A model's name, a run folder, an exported file or a folder of label images.")
+@model_option(
+    "A model's name, a run folder, an exported file, a folder of label images, or a .json file of "
+    "another program's detections (COCO results)."
+)
 @WEIGHTS
-@click.option("--data", required=True, help="camvid:DIR, cityscapes:DIR, folder:DIR or streets.")
+@click.option(
+    "--data",
+    required=True,
+    help="Labelled frames: camvid:DIR, cityscapes:DIR, folder:DIR or streets; to detect in: "
+    "voc2007:DIR, voc2012:DIR, vocxml:DIR, coco:FILE.json,PICTURES or streets.",
+)
 @click.option("--split", default="val", show_default=True, help="Such as val or drive:0006R0.")
-@click.option("--map", "map_file", type=FILE, help="TOML file: model's classes to the data's.")
+@click.option(
+    "--map", "map_file", type=FILE,
+    help="TOML file: a segmentation model's classes to the data's.",
+)  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--out", type=FILE, help="Keep scores.json and items.parquet in this folder.")
 @SIZE
@@ -54,18 +66,62 @@ def evaluate(
     device: str,
     as_json: bool,
 ) -> None:
-    """Score a model on labelled frames: mIoU, boundary F, per drive and by brightness."""
+    """Score a model on one split of a data set.
+
+    Labelled frames: mIoU, boundary F, per drive and by brightness. Boxes: AP50 as VOC has it, AP as
+    COCO has it.
+    """
+    if len(chosen_models(models)) > 1:
+        raise UserError("evaluate takes one --model at a time")
+    study = study_of_models(chosen_models(models))
+    check_data(study, data, chosen_models(models)[0])
+    if study == "detect":
+        given = {
+            "--map": map_file is not None,
+            "--size": size is not None,
+            "--scales": scales is not None,
+            "--tile": tile is not None,
+        }
+        refuse_options("detect", given)
+        _detect(models, weights, data, split, batch_size, out, runtime, device, as_json)
+        return
     from triptych.data.mapping import read_mapping
     from triptych.data.open_data import open_data
     from triptych.segment.evaluate import describe
     from triptych.segment.evaluate import evaluate as run
 
     frames = open_data(data, split)
-    labellers = open_labellers(
+    labeller = open_labellers(
         models, weights, size=size, runtime=runtime, device=device, scales=scales, tile=tile
+    )[0]
+    mapping = read_mapping(map_file, labeller.classes, frames.classes) if map_file else None
+    scores = run(labeller, frames, mapping=mapping, batch_size=batch_size, out=out)
+    show(scores, as_json, describe)
+
+
+def _detect(
+    models: Sequence[str],
+    weights: Sequence[Path],
+    data: str,
+    split: str,
+    batch_size: int,
+    out: Path | None,
+    runtime: str,
+    device: str,
+    as_json: bool,
+) -> None:
+    from triptych.data.open_detection import open_detection
+    from triptych.detect.evaluate import describe
+    from triptych.detect.evaluate import evaluate as run
+
+    pictures = open_detection(data, split)
+    opened = open_detectors(models, weights, runtime=runtime, device=device, data=pictures)[0]
+    scores = run(
+        opened.predictor,
+        pictures,
+        rules=opened.rules,
+        batch_size=batch_size,
+        out=out,
+        about=opened.told,
     )
-    if len(labellers) > 1:
-        raise UserError("evaluate takes one --model at a time")
-    mapping = read_mapping(map_file, labellers[0].classes, frames.classes) if map_file else None
-    scores = run(labellers[0], frames, mapping=mapping, batch_size=batch_size, out=out)
     show(scores, as_json, describe)

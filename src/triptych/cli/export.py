@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from triptych.cli.options import DEFAULT_MODEL, FILE, JSON, PIXELS, debuggable, show
+from triptych.cli.which_study import study_of_models
 
 
 @click.command()
 @click.option(
     "--model", default=DEFAULT_MODEL, show_default=True, metavar="M",
-    help="A model's name or a run folder.",
+    help="A name or a run folder of a segmentation model or a detector.",
 )  # fmt: skip
 @click.option("--weights", type=FILE, help="Weights file, in place of the published ones.")
 @click.option(
@@ -39,16 +40,50 @@ def export(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Write a model as one file for another runtime: 8-bit RGB pictures in, labels and logits out.
+    """Write a model as one file for another runtime: 8-bit RGB pictures in, its answer out.
 
-    Normalisation is part of the file; classes and colours are in its metadata. Before the file
-    appears it is run in its own runtime and its labels are compared with PyTorch's.
+    Of a segmentation model labels and logits, of a detector boxes, scores and labels.
+    Normalisation is part of the file; the classes are in its metadata. Before the file appears it
+    is run in its own runtime and its answer is compared with PyTorch's.
     """
+    job = _detector if study_of_models([model]) == "detect" else _segmentation_model
+    job(model, weights, form, size, out, as_json)
+
+
+def _segmentation_model(
+    model: str,
+    weights: Path | None,
+    form: str | None,
+    size: tuple[int, int],
+    out: Path,
+    as_json: bool,
+) -> None:
     from triptych.segment.network import check_network, open_network
 
     check_network(model, weights)
-    from triptych.segment.export import check_request, describe, format_of
+    from triptych.exporting import format_of
+    from triptych.segment.export import check_request, describe
     from triptych.segment.export import export as run
+
+    chosen = format_of(out, form)
+    check_request(out, chosen)
+    show(run(open_network(model, weights), out, chosen, size), as_json, describe)
+
+
+def _detector(
+    model: str,
+    weights: Path | None,
+    form: str | None,
+    size: tuple[int, int],
+    out: Path,
+    as_json: bool,
+) -> None:
+    from triptych.detect.network import check_network, open_network
+
+    check_network(model, weights)
+    from triptych.detect.export import check_request, describe
+    from triptych.detect.export import export as run
+    from triptych.exporting import format_of
 
     chosen = format_of(out, form)
     check_request(out, chosen)

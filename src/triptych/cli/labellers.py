@@ -10,7 +10,14 @@ from triptych.cli.options import DEFAULT_MODEL
 from triptych.errors import UserError
 
 if TYPE_CHECKING:
+    from triptych.data.boxes import DetectionData
+    from triptych.detect.open_predictor import Opened
     from triptych.segment.labeller import Labeller
+
+
+def chosen_models(models: Sequence[str]) -> list[str]:
+    """The models of a command line, the default one where none is named."""
+    return list(models) or [DEFAULT_MODEL]
 
 
 def with_weights(models: Sequence[str], weights: Sequence[Path]) -> list[tuple[str, Path | None]]:
@@ -18,7 +25,7 @@ def with_weights(models: Sequence[str], weights: Sequence[Path]) -> list[tuple[s
 
     Raises UserError unless there is one file for each model, or none at all.
     """
-    chosen = list(models) or [DEFAULT_MODEL]
+    chosen = chosen_models(models)
     if weights and len(weights) != len(chosen):
         raise UserError(
             f"{len(weights)} --weights for {len(chosen)} --model: give one for each, in order"
@@ -68,4 +75,26 @@ def open_labellers(
             tile=tile,
         )
         for (name, file), read in zip(chosen, only_read, strict=True)
+    ]
+
+
+def open_detectors(
+    models: Sequence[str],
+    weights: Sequence[Path],
+    *,
+    runtime: str,
+    device: str,
+    data: DetectionData | None = None,
+) -> list[Opened]:
+    """The detectors of a command line, each ready to run; `data` is what they are scored on.
+
+    Raises UserError where there is no such detector, and for a runtime that runs none.
+    """
+    if runtime not in ("auto", "torch"):
+        raise UserError(f"--runtime {runtime}: detectors run in PyTorch; leave it out")
+    from triptych.detect.open_predictor import open_predictor
+
+    return [
+        open_predictor(name, file, data=data, device=device)
+        for name, file in with_weights(models, weights)
     ]

@@ -71,20 +71,25 @@ RUNTIME = click.option(
     type=click.Choice(["auto", "torch", "openvino"]),
     default="auto",
     show_default=True,
-    help="What runs the model; auto measures once and remembers.",
+    help="What runs a segmentation model; auto measures once and remembers. Detectors run in "
+    "torch.",
 )
 SIZE = click.option(
-    "--size", type=PIXELS, help="Resize frames to this before the model, such as 640x480."
+    "--size",
+    type=PIXELS,
+    help="Resize frames to this before a segmentation model, such as 640x480.",
 )
 SCALES = click.option(
     "--scales",
     type=_Scales(),
-    help="Sizes at which a model with attention over scales looks at a frame, such as 0.5,1,2.",
+    help="Sizes at which a segmentation model with attention over scales looks at a frame, such as "
+    "0.5,1,2.",
 )
 TILE = click.option(
     "--tile",
     type=PIXELS,
-    help="Have the model see tiles of this size one by one, such as 512x512: less memory.",
+    help="Have a segmentation model see tiles of this size one by one, such as 512x512: less "
+    "memory.",
 )
 
 

@@ -12,6 +12,9 @@ from triptych.errors import UserError
 from triptych.recipe import Recipe, differences
 from triptych.study import Predictions
 
+FILES = (".json", ".svg")
+"""How the files are named that lie beside the arms' folders."""
+
 
 @dataclass(frozen=True)
 class Sequential:
@@ -127,7 +130,7 @@ def check(comparison: Comparison, metrics: Collection[str], beside: Collection[s
         raise UserError("a comparison needs at least two arms")
     for name in names:
         # Beside the arms' folders lie the comparison's own files, such as `verdict.json`.
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.lower().endswith(".json"):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.lower().endswith(FILES):
             raise UserError(f"an arm's name is a folder's name: '{name}' will not do")
     if comparison.metric not in metrics:
         raise UserError(

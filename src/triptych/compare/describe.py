@@ -33,6 +33,7 @@ def _lines(verdict: Mapping[str, Any]) -> list[str]:
             for seed, state in arm["states"].items()
             if state != "done" and not (settled and state == "missing")
         ]
+    lines += [f"  note: {note}" for note in verdict.get("notes", ())]
     lines.append("")
     for pair in verdict["pairs"]:
         lines += _fixed_pair(pair) if fixed else _pair(pair)
@@ -45,6 +46,8 @@ def _lines(verdict: Mapping[str, Any]) -> list[str]:
             lines += _beside(verdict, pair)
     if "beside" in verdict:
         lines += ["", f"{verdict['beside']['label']}; {verdict['beside']['note']}"]
+    if about := verdict.get("samples_to_reach"):
+        lines += ["", f"{about['label']}; {about['note']}"]
     audit = verdict["audit"]
     if joined := verdict.get("fixed"):
         lines += ["", *_joined(verdict, joined)]
@@ -121,6 +124,8 @@ def _pair(pair: Mapping[str, Any]) -> list[str]:
     new = pair.get("new_items")
     if new:
         lines.append(f"    new items: {new['new_items']} ({new['sentence']})")
+    if reached := pair.get("samples_to_reach"):
+        lines += [f"    samples: {sentence}" for sentence in reached["sentences"]]
     lines += [f"    note: {warning}" for warning in pair["warnings"]]
     if pair.get("seeds_needed"):
         lines.append(f"    seeds: {pair['seeds_needed']['reason']}")

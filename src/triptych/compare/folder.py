@@ -6,6 +6,7 @@ COMPARISON/comparison.json   the plan
            <arm>/seed-N/     a run folder; seed-N.failed.json beside it says why it failed
            <fixed arm>/      its evaluation
            verdict.json
+           curves.svg        where runs have curves; drawn by `triptych compare`
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych import stats
-from triptych.compare import beside, new_items
+from triptych.compare import beside, new_items, reach
 from triptych.compare.comparison import Comparison
 from triptych.compare.folder import cell, cell_state
 from triptych.errors import UserError
@@ -31,6 +31,7 @@ def verdict_of(
         name: {seed: cell_state(folder, name, seed) for seed in seeds}
         for name, _ in comparison.recipes()
     }
+    pairs = _pairs(folder, comparison, study, cells, planned)
     record = {
         "question": comparison.question,
         "study": comparison.study,
@@ -40,9 +41,11 @@ def verdict_of(
         "plan": replace(comparison, seeds=planned).record()["plan"] | {"seeds": list(planned)},
         "data": _data(cells),
         "arms": {name: _arm(of, comparison, planned) for name, of in cells.items()},
-        "pairs": _pairs(folder, comparison, study, cells, planned),
+        "pairs": pairs,
         "times": {name: _seconds(of) for name, of in cells.items()},
         **beside.heading(comparison),
+        **reach.heading(pairs),
+        **_notes(cells),
     }
     if seeds != planned:
         record["exploratory"] = {
@@ -51,6 +54,17 @@ def verdict_of(
             "pairs": _pairs(folder, comparison, study, cells, seeds),
         }
     return record
+
+
+def _notes(cells: dict[str, dict[int, dict[str, Any]]]) -> dict[str, Any]:
+    """What must be said with any verdict: what the weights that an arm began with have seen."""
+    notes = [
+        f"{name} began with weights that have seen {seen}"
+        for name, of in cells.items()
+        for state in of.values()
+        if (seen := state.get("result", {}).get("init", {}).get("loaded", {}).get("seen"))
+    ]
+    return {"notes": list(dict.fromkeys(notes))} if notes else {}
 
 
 def _data(cells: dict[str, dict[int, dict[str, Any]]]) -> str | None:
@@ -143,6 +157,8 @@ def _pairs(
             record["beside"] = beside.of_runs(
                 folder, comparison, study, cells, seeds, pair, lacking
             )
+        if not _lacking(cells, seeds, arm, baseline):
+            record |= reach.of_runs(folder, comparison, study, cells, seeds, (arm, baseline))
         found.append(record)
     return found
 

@@ -33,6 +33,7 @@ from triptych.detect.items import Rules
 from triptych.detect.models import create, entry
 from triptych.detect.models.detector import Detector, Target, losses
 from triptych.detect.models.freezing import check_start
+from triptych.detect.models.layout import placed
 from triptych.detect.predictor import NetworkPredictor
 from triptych.detect.recipes import DetectRecipe
 from triptych.detect.scores import headline
@@ -270,7 +271,7 @@ def start(
         images=[as_bytes(picture).float() / 255 for picture in pictures],
         as_ran=recipe.frozen_random,
     )
-    model = model.to(device, memory_format=torch.channels_last)
+    model = placed(model, device)
     state = TrainState(
         model=model,
         optimiser=sgd(model, recipe.lr, recipe.momentum, recipe.weight_decay),

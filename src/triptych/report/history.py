@@ -1,67 +1,34 @@
-"""How every cell of a comparison went: the points of its curves, out of `metrics.jsonl`."""
+"""How every cell of a comparison went: the points of its curves, for figures and as CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from pathlib import Path
-from typing import Any
 
-from triptych.compare.folder import cell
+from triptych.compare.curves import LOSS, TRAIN, Point, points_of_arm
 from triptych.report.tables import Verdict, arms_of, is_fixed
 
-TRAIN = "train"
+__all__ = ["LOSS", "TRAIN", "Point", "read_history", "thinned", "to_csv"]
+
 SHORT = 25
 
 
-@dataclass(frozen=True)
-class Point:
-    """One score after one epoch of one cell."""
-
-    epoch: int
-    arm: str
-    seed: int
-    split: str
-    """`train` for what was trained on, whatever its name, else as the run calls it."""
-    metric: str
-    """`loss` on `train`, the comparison's metric elsewhere."""
-    score: float | None
-    """None where it was not finite."""
-
-
 def read_history(folder: Path, verdict: Verdict) -> list[Point]:
-    """All points of the cells that `verdict` knows, by arm, seed and time.
+    """All points of the cells that `verdict` knows, by arm, seed and time: the loss on what is
+    trained on, and on other splits the comparison's metric and the loss.
 
     Cells that are still in work count as far as they are; fixed predictions have none.
     """
     if is_fixed(verdict):
         return []
-    metric = verdict["metric"].removeprefix("val_")
     points = []
     for arm in arms_of(verdict):
-        for seed in sorted(map(int, verdict["arms"][arm]["states"])):
-            for event in _events(cell(folder, arm, seed) / "metrics.jsonl"):
-                # Only a training event has a learning rate.
-                split = TRAIN if "lr" in event else str(event["split"])
-                name = "loss" if split == TRAIN else metric
-                if name in event and "epoch" in event:
-                    points.append(Point(event["epoch"], arm, seed, split, name, event[name]))
+        seeds = sorted(map(int, verdict["arms"][arm]["states"]))
+        points += points_of_arm(folder, arm, seeds, verdict["metric"])
     return points
-
-
-def _events(file: Path) -> Iterable[dict[str, Any]]:
-    try:
-        lines = file.read_text().splitlines()
-    except FileNotFoundError:
-        return
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            return  # a run in work may be in the middle of its last line
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:
@@ -71,9 +38,10 @@ def thinned(points: Sequence[Point], most: int) -> list[Point]:
     that a mean over seeds stays one.
     """
     step = -(-len(points) // most)
-    curves: dict[tuple[str, int, str], list[Point]] = {}
+    curves: dict[tuple[str, int, str, str], list[Point]] = {}
     for point in points:
-        curves.setdefault((point.arm, point.seed, point.split), []).append(point)
+        key = (point.arm, point.seed, point.split, point.metric)
+        curves.setdefault(key, []).append(point)
     ends = {(curve[-1].arm, curve[-1].split, curve[-1].epoch) for curve in curves.values()}
     kept = []
     for curve in curves.values():
@@ -92,6 +60,10 @@ def to_csv(points: Iterable[Point]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in fields(Point))
     for point in points:
-        *rest, value = astuple(point)
-        writer.writerow([*rest, "" if value is None else f"{value:.6g}"])
+        *rest, score, samples = astuple(point)
+        writer.writerow([*rest, _number(score, ".6g"), _number(samples, ".0f")])
     return text.getvalue()
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

@@ -7,6 +7,7 @@ from typing import Any
 
 from triptych.report.beside_table import beside_table
 from triptych.report.joined import fixed_part
+from triptych.report.reach_table import reach_table
 from triptych.report.tables import (
     Cells,
     Verdict,
@@ -43,6 +44,8 @@ def readme(
             f"Exploratory, with seeds {_list(extension['seeds'])} ({escape(extension['why'])}):",
             "\n".join(f"- {_sentence(verdict, pair, True)}" for pair in extension["pairs"]),
         ]
+    if notes := verdict.get("notes"):
+        parts.append("\n".join(f"- Note: {escape(note)}." for note in notes))
     if "verdict.svg" in figures:
         parts.append("![Every pair's difference with its interval](verdict.svg)")
     parts += ["### What cannot be concluded", "\n".join(f"- {line}" for line in limits(verdict))]
@@ -50,7 +53,8 @@ def readme(
     if failures := _failures(verdict):
         parts.append("\n".join(f"- {line}" for line in failures))
     if "curves.svg" in figures:
-        parts.append("![Score and training loss over epochs](curves.svg)")
+        parts.append("![Score and loss over training](curves.svg)")
+    parts += _samples(verdict)
     parts += ["## Pairs", pairs_table(verdict).to_markdown().rstrip()]
     if further := beside_table(verdict):
         about = verdict["beside"]
@@ -70,6 +74,25 @@ def readme(
     if machine:
         parts += ["## Machine and data", "\n".join(f"- {line}" for line in machine)]
     return "\n\n".join(parts) + "\n"
+
+
+def _samples(verdict: Verdict) -> list[str]:
+    """How many samples the arms need for a score; nothing where there are no curves."""
+    about = verdict.get("samples_to_reach")
+    if not about:
+        return []
+    sentences = [
+        f"- {escape(sentence)}."
+        for pair in verdict["pairs"]
+        for sentence in pair.get("samples_to_reach", {"sentences": ()})["sentences"]
+    ]
+    table = reach_table(verdict)
+    return [
+        "## Samples to reach a score",
+        f"{escape(about['label'] + '; ' + about['note'])}.",
+        *(["\n".join(sentences)] if sentences else []),
+        *([table.to_markdown().rstrip()] if table else []),
+    ]
 
 
 def _joined(verdict: Verdict, joined: Verdict, figures: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ RECORD/README.md         the question, verdict, tables, figures, and what cannot
        comparison.json   the plan, likewise
        arms.csv, pairs.csv, curves.csv
        verdict.svg, curves.svg
+       samples.csv       where curves tell how many samples each arm needs for a score
        beside.csv, beside.svg   where scores stand beside the metric
        fixed_arms.csv, fixed_pairs.csv, fixed_beside.csv, fixed.svg, fixed_beside.svg
                                 where fixed predictions joined recipes
@@ -25,16 +26,18 @@ from triptych.errors import UserError, WorkFailed
 from triptych.report import cleaning, history
 from triptych.report.beside_forest import beside_figure
 from triptych.report.beside_table import beside_table
-from triptych.report.figures import MOST_POINTS, draw_curves, save_svg, verdict_figure
+from triptych.report.figures import MOST_POINTS, curves, draw_curves, save_svg, verdict_figure
 from triptych.report.joined import fixed_part
 from triptych.report.population import FIGURES, figures_of_cell
+from triptych.report.reach_table import reach_table
 from triptych.report.readme import readme
 from triptych.report.tables import arms_of, arms_table, pairs_table
 from triptych.run import read_json, write_json
 
+CURVES = "curves.svg"
 OURS = frozenset(
     {"README.md", VERDICT, PLAN}
-    | {"arms.csv", "pairs.csv", "curves.csv", "verdict.svg", "curves.svg"}
+    | {"arms.csv", "pairs.csv", "curves.csv", "samples.csv", "verdict.svg", CURVES}
     | {"beside.csv", "beside.svg"}
     | {"fixed_arms.csv", "fixed_pairs.csv", "fixed_beside.csv", "fixed.svg", "fixed_beside.svg"}
 )
@@ -67,6 +70,24 @@ def write_record(folder: Path, verdict: Mapping[str, Any], out: Path) -> None:
         raise WorkFailed(f"--record {out}: cannot be written ({error.strerror})") from error
 
 
+def write_curves(folder: Path, verdict: Mapping[str, Any]) -> None:
+    """Draw the curves of a comparison into its folder, `curves.svg`; nothing where it has none.
+
+    Raises WorkFailed where they cannot be written.
+    """
+    figure = curves(folder, verdict)
+    if figure is None:
+        return
+    aside = folder / f".curves.svg.part-{os.getpid()}"
+    try:
+        save_svg(figure, aside)
+        aside.replace(folder / CURVES)
+    except OSError as error:
+        raise WorkFailed(f"{folder / CURVES}: cannot be written ({error.strerror})") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
 def _write(place: Path, folder: Path, verdict: dict[str, Any], plan: dict[str, Any]) -> None:
     write_json(place / VERDICT, verdict)
     write_json(place / PLAN, plan)
@@ -78,11 +99,13 @@ def _write(place: Path, folder: Path, verdict: dict[str, Any], plan: dict[str, A
     if (part := fixed_part(verdict)) is not None:
         figures += _write_fixed(place, part)
     points = history.thinned(history.read_history(folder, verdict), MOST_POINTS)
-    curves = draw_curves(points, verdict)
-    if curves is not None:
+    drawn = draw_curves(points, verdict)
+    if drawn is not None:
         (place / "curves.csv").write_text(history.to_csv(points), encoding="utf-8")
-        save_svg(curves, place / "curves.svg")
-        figures.append("curves.svg")
+        save_svg(drawn, place / CURVES)
+        figures.append(CURVES)
+    if (samples := reach_table(verdict)) is not None:
+        (place / "samples.csv").write_text(samples.to_csv(), encoding="utf-8")
     figures += _write_populations(place, folder, verdict)
     runtimes, fingerprints = _of_cells(folder, verdict)
     text = readme(verdict, runtimes, fingerprints, figures)

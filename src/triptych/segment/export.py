@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from triptych.aside import aside, check_writable, made
+from triptych.aside import aside, made
 from triptych.data.classes import VOID
-from triptych.errors import UserError, WorkFailed
+from triptych.errors import WorkFailed
+from triptych.exporting import (
+    Format,
+    onnx_with_metadata,
+    openvino_with_metadata,
+    put_in_place,
+    quiet,
+    what_failed,
+)
+from triptych.exporting import check_request as check
+from triptych.exporting.files import INPUT
 from triptych.inference.choice import AGREEMENT, sample_picture
 from triptych.inference.pipeline import Pipeline, Size
-from triptych.segment.exported import ENDINGS, INPUT, OUTPUTS, open_exported
+from triptych.segment.exported import OUTPUTS, open_exported
 from triptych.segment.network import Network
 
-Format = Literal["onnx", "openvino"]
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 
 
@@ -43,29 +48,9 @@ class _Graph(nn.Module):
         return logits.max(1).indices.to(torch.uint8), logits
 
 
-def format_of(out: Path, wanted: str | None) -> Format:
-    """The format of the file `out`, by its ending, which must fit the one asked for, if any.
-
-    Raises UserError where it does not: by their endings the runtimes know their files.
-    """
-    for form, ending in ENDINGS.items():
-        if out.suffix.lower() == ending and wanted in (None, form):
-            return "onnx" if form == "onnx" else "openvino"
-    endings = [f"{ending} ({form})" for form, ending in ENDINGS.items() if wanted in (None, form)]
-    raise UserError(f"--out {out}: the file must end in {' or '.join(endings)}")
-
-
 def check_request(out: Path, form: Format) -> None:
     """Raise UserError where `out` cannot be written or packages are missing. Opens no model."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if form == "onnx" and missing:
-        raise UserError(f"--format onnx needs {', '.join(missing)}: pip install 'triptych[export]'")
-    if out.is_dir():
-        raise UserError(f"--out {out}: is a folder; name a file")
-    try:
-        check_writable(out.parent)
-    except OSError as error:
-        raise UserError(f"--out {out}: cannot be written there ({error.strerror})") from error
+    check(out, form, NEEDED if form == "onnx" else ())
 
 
 def export(network: Network, out: Path, form: Format, size: Size) -> dict[str, Any]:
@@ -88,13 +73,13 @@ def export(network: Network, out: Path, form: Format, size: Size) -> dict[str, A
     with made(out.parent), aside(out) as folder:
         part = folder / out.name
         try:
-            with _quiet():
+            with quiet():
                 WRITERS[form](graph, pictures, part, told)
                 labels, logits = open_exported(part).run(pictures)
         except OSError as error:
             raise WorkFailed(f"{out}: cannot be written ({error.strerror or error})") from error
         except Exception as error:  # an exporter raises anything on an operation it does not know
-            reason = " ".join((str(error) or type(error).__name__).split())[:300]
+            reason = what_failed(error)
             raise WorkFailed(f"{network.name} cannot be written as {form}: {reason}") from error
         wanted, wanted_logits = _in_torch(graph, pictures)
         agreement = float((labels == wanted).mean())
@@ -104,7 +89,7 @@ def export(network: Network, out: Path, form: Format, size: Size) -> dict[str, A
                 "agree); nothing was written"
             )
         spread = float(np.abs(wanted_logits).max()) or 1.0
-        files = _move(part, out)
+        files = put_in_place(part, out)
     return {
         "model": network.name,
         "format": form,
@@ -156,8 +141,6 @@ def describe(record: Mapping[str, Any]) -> str:
 def _write_onnx(
     graph: nn.Module, pictures: NDArray[np.uint8], file: Path, told: Mapping[str, str]
 ) -> None:
-    import onnx
-
     example = torch.from_numpy(pictures)
     batch = {0: torch.export.Dim("batch")}
     with torch.no_grad():
@@ -172,10 +155,7 @@ def _write_onnx(
             external_data=False,
             verbose=False,
         )
-    model = onnx.load(file)
-    onnx.helper.set_model_props(model, dict(told))
-    onnx.checker.check_model(model)
-    onnx.save(model, file)
+    onnx_with_metadata(file, told)
 
 
 def _write_openvino(
@@ -191,9 +171,7 @@ def _write_openvino(
     model.inputs[0].tensor.set_names({INPUT})
     for output, name in zip(model.outputs, OUTPUTS, strict=True):
         output.tensor.set_names({name})
-    for key, value in told.items():
-        model.set_rt_info(value, ["triptych", key])
-    openvino.save_model(model, file, compress_to_fp16=False)
+    openvino_with_metadata(model, file, told)
 
 
 WRITERS = {"onnx": _write_onnx, "openvino": _write_openvino}
@@ -205,35 +183,3 @@ def _in_torch(
     with torch.inference_mode():
         labels, logits = graph(torch.from_numpy(pictures))
     return labels.numpy(), logits.numpy()
-
-
-def _move(part: Path, out: Path) -> list[Path]:
-    """Put the new files in their places, so that none is ever beside another's weights."""
-    weights = part.with_suffix(".bin")
-    if not weights.exists():
-        part.replace(out)
-        return [out]
-    out.unlink(missing_ok=True)
-    weights.replace(out.with_suffix(".bin"))
-    part.replace(out)
-    return [out, out.with_suffix(".bin")]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what exporters print for their developers, and with the root logger as it was."""
-    root = logging.getLogger()
-    level, handlers = root.level, root.handlers[:]
-    loud = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loud]
-    for logger in loud:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        root.setLevel(level)
-        root.handlers[:] = handlers
-        for logger, before in zip(loud, levels, strict=True):
-            logger.setLevel(before)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from triptych.data.classes import ClassSet
 from triptych.errors import UserError
+from triptych.exporting import open_session
 from triptych.segment.labeller import FrameKey
 
-ENDINGS = {"onnx": ".onnx", "openvino": ".xml"}
-INPUT, OUTPUTS = "images", ("labels", "logits")
+OUTPUTS = ("labels", "logits")
 
 Run = Callable[[NDArray[np.uint8]], tuple[NDArray[Any], NDArray[Any]]]
 """Pictures (N, H, W, 3) to labels (N, H, W) and logits (N, classes, H, W)."""
@@ -31,63 +31,18 @@ class Opened:
     metadata: dict[str, str]
 
 
-def is_exported(path: Path) -> bool:
-    """Whether that is a file that ends as exported ones do."""
-    return path.suffix.lower() in ENDINGS.values() and path.is_file()
-
-
 def open_exported(file: Path) -> Opened:
     """Open an exported file in its runtime, on the processor and in float32.
 
     Raises UserError where the runtime is not installed or cannot read the file.
     """
-    opener = _open_onnx if file.suffix.lower() == ENDINGS["onnx"] else _open_openvino
-    try:
-        return opener(file)
-    except ImportError as error:
-        raise UserError(f"{file} needs {error.name}: pip install 'triptych[export]'") from error
-    except Exception as error:  # each runtime has errors of its own
-        reason = " ".join((str(error) or type(error).__name__).split())[:200]
-        raise UserError(f"{file}: cannot be read as a model ({reason})") from error
-
-
-def _open_onnx(file: Path) -> Opened:
-    import onnxruntime  # type: ignore[import-untyped]
-
-    from triptych.inference.runners import cores
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = cores()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    session = open_session(file, OUTPUTS)
 
     def run(pictures: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
-        labels, logits = session.run(list(OUTPUTS), {INPUT: pictures})
+        labels, logits = session.run(pictures)
         return labels, logits
 
-    return Opened(run, dict(session.get_modelmeta().custom_metadata_map))
-
-
-def _open_openvino(file: Path) -> Opened:
-    import openvino
-
-    from triptych.inference.signal_stack import signal_stack_kept
-
-    core = openvino.Core()
-    model = core.read_model(file)
-    told: dict[str, str] = {}
-    if model.has_rt_info("triptych"):
-        keys = model.get_rt_info("triptych").astype(dict)
-        told = {key: str(model.get_rt_info(["triptych", key]).value) for key in keys}
-    with signal_stack_kept():
-        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-
-    def run(pictures: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
-        found = compiled([pictures])
-        labels, logits = (np.array(found[name]) for name in OUTPUTS)
-        return labels, logits
-
-    return Opened(run, told)
+    return Opened(run, session.metadata)
 
 
 class ExportedLabeller:

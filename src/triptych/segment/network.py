@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from triptych.data.classes import ClassSet
 from triptych.errors import UserError, WorkFailed
+from triptych.exporting import ENDINGS
 from triptych.normalisation import Normalisation
-from triptych.segment.exported import ENDINGS
 from triptych.segment.models import ModelEntry, entry, is_name
 from triptych.segment.models.smp_folder import is_smp_folder, load_smp_folder
 from triptych.weights import fetch, load

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from triptych.data.classes import ClassSet
 from triptych.errors import UserError
+from triptych.exporting import ENDINGS, is_exported
 from triptych.segment.abilities import check_scales
-from triptych.segment.exported import ENDINGS, ExportedLabeller, is_exported
+from triptych.segment.exported import ExportedLabeller
 from triptych.segment.labeller import FrameKey, Labeller
 from triptych.segment.models import entry, is_name
 from triptych.segment.models.label_folder import LabelFolder

@@ -124,7 +124,9 @@ class TestLossesInEvaluation:
         freeze(small, "frozen")
         wanted = train_losses(small, images, targets)
         found = losses(small, images, targets, seed=7)
-        assert {k: v.item() for k, v in found.items()} == {k: v.item() for k, v in wanted.items()}
+        expected = {name: value.item() for name, value in wanted.items()}
+        # The RPN is trained by another order of additions than it is evaluated.
+        assert {k: v.item() for k, v in found.items()} == pytest.approx(expected, rel=1e-5)
 
     def test_nothing_changes(
         self, small: Detector, images: list[Tensor], targets: list[Target]

@@ -22,10 +22,11 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.rpn import RPNHead
-from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import initLevelMapper
 
+from triptych.detect.models.roi_pool import RoIPool
 from triptych.detect.models.settings import DetectorSettings
+from triptych.detect.models.sparse_rpn import SparseRPN
 
 if TYPE_CHECKING:
     from triptych.detect.models.registry import ModelEntry
@@ -109,6 +110,7 @@ class Detector(FasterRCNN):  # type: ignore[misc]
             box_batch_size_per_image=settings.box_samples,
             box_positive_fraction=settings.box_positive_share,
         )
+        self.rpn: SparseRPN = SparseRPN.like(cast(Any, self).rpn)
         self.settings = settings
         self.trunk_name = entry.trunk
         self.trunk = dict(trunk)
@@ -213,8 +215,8 @@ class _Predictor(FastRCNNPredictor):  # type: ignore[misc]
         return scores.float(), boxes.float()
 
 
-def _pool(strides: Sequence[int], settings: DetectorSettings) -> MultiScaleRoIAlign:
-    pool = MultiScaleRoIAlign(
+def _pool(strides: Sequence[int], settings: DetectorSettings) -> RoIPool:
+    pool = RoIPool(
         [str(level) for level in range(len(strides))],
         settings.pool,
         settings.pool_samples,

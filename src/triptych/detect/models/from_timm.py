@@ -57,6 +57,8 @@ class TimmFPN(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         maps = OrderedDict((str(level), each) for level, each in enumerate(self.body(images)))
+        if images.device.type == "cpu":  # see `layout.placed`
+            maps = OrderedDict((level, each.contiguous()) for level, each in maps.items())
         pyramid: dict[str, Tensor] = self.fpn(maps)
         return pyramid
 

@@ -1,32 +1,16 @@
-"""One model on one runtime, measured in a process of its own.
-
-    python -m triptych.segment.bench.measure < task.json > row.json
-
-The process is fresh, so its peak memory is this model's, and no model profits from what another
-left behind.
-"""
+"""One model on one runtime, measured in a process of its own (see `triptych.benching`)."""
 
 from __future__ import annotations
 
 import json
-import resource
-import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from triptych.errors import TriptychError
-
-WARM_UP = 2
-LEAST = 3
-"""Calls, however slow the model is."""
-ENOUGH_FOR_P95 = 20
-"""Calls: of fewer than these less than one is slower than the 95th percentile."""
+from triptych.benching import Length, answer, latency, one_at_a_time, peak_memory, together
 
 
 @dataclass(frozen=True)
@@ -85,12 +69,11 @@ def measure(task: Task) -> dict[str, Any]:
     labels = prepared.labels(picture)
     first = time.perf_counter() - start
     np.save(task.labels, labels)
-    for _ in range(WARM_UP):
-        prepared.labels(picture)
-    latency = _one_at_a_time(lambda: prepared.labels(picture), task)
-    fps = 1 / float(np.mean(latency))
+    length = Length(task.seconds, task.frames)
+    taken = one_at_a_time(lambda: prepared.labels(picture), length)
+    fps = 1 / float(np.mean(taken))
     if prepared.concurrency > 1:
-        fps = _together(lambda: prepared.labels(picture), prepared.concurrency, task)
+        fps = together(lambda: prepared.labels(picture), prepared.concurrency, length)
     on_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     return {
         "weights": weights,
@@ -98,9 +81,7 @@ def measure(task: Task) -> dict[str, Any]:
         "parameters": sum(each.numel() for each in network.model.parameters()),
         "frames_per_second": fps,
         "callers": prepared.concurrency,
-        "latency_p50_ms": 1000 * float(np.quantile(latency, 0.5)),
-        "latency_p95_ms": p95(latency),
-        "latency_frames": len(latency),
+        **latency(taken),
         "first_frame_seconds": first,
         "peak_memory_bytes": peak_memory(),
         "memory_before_bytes": before,
@@ -123,73 +104,5 @@ def _open(task: Task) -> tuple[Any, str]:
     return open_network(task.model, file), whose
 
 
-def p95(seconds: Sequence[float]) -> float | None:
-    """The 95th percentile in milliseconds; None of fewer calls than `ENOUGH_FOR_P95`."""
-    if len(seconds) < ENOUGH_FOR_P95:
-        return None
-    return 1000 * float(np.quantile(seconds, 0.95))
-
-
-def _one_at_a_time(call: Callable[[], object], task: Task) -> list[float]:
-    """Seconds of each call, one after the other."""
-    found: list[float] = []
-    begin = time.perf_counter()
-    while len(found) < LEAST or not _enough(len(found), begin, task):
-        start = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - start)
-    return found
-
-
-def _together(call: Callable[[], object], callers: int, task: Task) -> float:
-    """Calls per second of several callers at once."""
-    begin = time.perf_counter()
-    share = None if task.frames is None else -(-max(task.frames, LEAST) // callers)
-
-    def work(_: int) -> int:
-        done = 0
-        while done < share if share is not None else not _enough(done, begin, task) or not done:
-            call()
-            done += 1
-        return done
-
-    with ThreadPoolExecutor(callers) as pool:
-        done = sum(pool.map(work, range(callers)))
-    return done / (time.perf_counter() - begin)
-
-
-def _enough(done: int, begin: float, task: Task) -> bool:
-    if task.frames is not None:
-        return done >= task.frames
-    return time.perf_counter() - begin >= task.seconds
-
-
-def peak_memory() -> int:
-    """The most memory that this process has had resident so far, in bytes.
-
-    On Linux from /proc: getrusage there starts from what the parent had when it forked.
-    """
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def main() -> None:
-    task = Task.from_json(sys.stdin.read())
-    try:
-        row = measure(task)
-    except TriptychError as error:
-        row = {"error": str(error)}
-    except Exception as error:  # whatever a runtime raises is this row's result
-        text = " ".join(str(error).split()) or "no message"
-        row = {"error": f"{type(error).__name__}: {text}"}
-    print(json.dumps(row))
-
-
 if __name__ == "__main__":
-    main()
+    answer(lambda text: measure(Task.from_json(text)))

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from triptych.benching import ENOUGH_FOR_P95, run_in_own_process, table, unique_names
 from triptych.errors import UserError
 from triptych.progress import bar
 from triptych.segment.bench.known_scores import Measured, Score, read_scores, scores_of
-from triptych.segment.bench.measure import ENOUGH_FOR_P95, Task
+from triptych.segment.bench.measure import Task
 from triptych.segment.network import check_network, must_agree, network_name
 
 log = logging.getLogger("triptych")
@@ -137,15 +134,7 @@ def bench(
 
 def shown_names(models: Sequence[str]) -> list[str]:
     """A registry name as it is, a folder by the end of its path; numbered where two are equal."""
-    result: list[str] = []
-    for model in models:
-        name = network_name(model)
-        unused, number = name, 1
-        while unused in result:
-            number += 1
-            unused = f"{name} ({number})"
-        result.append(unused)
-    return result
+    return unique_names([network_name(model) for model in models])
 
 
 def _opened(
@@ -162,23 +151,7 @@ def _opened(
 
 def in_own_process(task: Task) -> dict[str, Any]:
     """Measure in a fresh process; a row with nothing but `error` where that fails."""
-    command = [sys.executable, "-m", "triptych.segment.bench.measure"]
-    done = subprocess.run(
-        command, input=task.to_json(), capture_output=True, text=True, check=False
-    )
-    try:
-        row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return row
-    except (IndexError, ValueError):
-        pass
-    if done.returncode < 0:
-        how = signal.Signals(-done.returncode).name
-        return {"error": f"its process ended by {how}{_MEMORY if how == 'SIGKILL' else ''}"}
-    last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
-    return {"error": f"its process ended with code {done.returncode}: {''.join(last)}"}
-
-
-_MEMORY = ": most likely this machine has too little memory for it"
+    return run_in_own_process("triptych.segment.bench.measure", task.to_json())
 
 
 def _agreement(first: Path, second: Path) -> float:
@@ -238,27 +211,7 @@ def _dominates(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def describe(record: Mapping[str, Any]) -> str:
     """The record as a table for a person."""
-    lines = [
-        f"{record['size']}, {record['processor']}, {record['cores']} cores, {record['device']}",
-        f"{'model':<24} {'runtime':<20} {'frames/s':>9} {'p50 ms':>8} {'p95 ms':>8} "
-        f"{'n':>6} {'memory':>9} {'weights':>10}",
-    ]
-    for row in record["rows"]:
-        runtime = f"{row['runtime']} {row['precision']}"
-        if "error" in row:
-            lines.append(f"{row['model']:<24} {runtime:<20} failed: {row['error']}")
-            continue
-        memory = f"{row['peak_memory_bytes'] / 2**20:.0f} MiB"
-        slow = row["latency_p95_ms"]
-        against = _against(row)
-        lines.append(
-            f"{row['model']:<24} {runtime:<20} {row['frames_per_second']:>9.1f} "
-            f"{row['latency_p50_ms']:>8.1f} {'-' if slow is None else f'{slow:.1f}':>8} "
-            f"{row['latency_frames']:>6} {memory:>9} {row['weights']:>10}"
-            f"{f'  {against}' if against else ''}"
-        )
-    if any("error" not in row and row["latency_p95_ms"] is None for row in record["rows"]):
-        lines.append(f"p95: only of n = {ENOUGH_FOR_P95} frames or more")
+    lines = table(record, _against)
     if record["points"]:
         lines += ["", "accuracy against speed (*: on the Pareto front):"]
     for point in sorted(record["points"], key=lambda each: -each["frames_per_second"]):

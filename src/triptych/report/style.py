@@ -6,6 +6,7 @@ gives equal bytes: SVG ids are salted alike and no file holds a date.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,14 @@ def save_svg(figure: Figure, file: Path) -> None:
     """Write a figure as SVG whose texts are texts."""
     with styled():
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def svg_text(figure: Figure) -> str:
+    """A figure as the text of an SVG file."""
+    stream = io.BytesIO()
+    with styled():
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    return stream.getvalue().decode()
 
 
 def save_png(figure: Figure, file: Path, dpi: int = 100) -> None:

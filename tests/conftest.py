@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before torch is imported: workers with as many threads each as there are cores take turns.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """One worker runs a whole file, and all of a folder's that cannot stand beside each other."""
+    for item in items:
+        together = "engines" if "engines" in item.path.parts else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(together))
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,9 @@ class Items:
     weighted: Callable[[NDArray[np.float64]], float] | None = None
     """The metric with each item counted so many times (N,), where it follows from no sum, such as
     AP; `values` are then the items' places (N,) among those that this expects."""
+    rules: str = ""
+    """How items were judged, where a score does not say it, such as the IoU of AP50; what was
+    judged by other rules is not compared."""
 
     @property
     def is_mean(self) -> bool:

@@ -111,6 +111,8 @@ class TestARun:
         assert [line.text for line in lines.values() if line.finding != "fair"] == []
         assert lines["images seen"].text.startswith("5 of 5")
         assert "8 samples in 4 updates" in lines["budget"].text
+        everything = "fpn, head, layer1, layer2, layer3, layer4, rpn, stem"
+        assert lines["parts"].text == f"changed by training: all of {everything}"
         assert lines["copies in val"].text.startswith("0 of 3")
 
     def test_it_is_not_trained_again(self, out: Path, data: Path) -> None:
@@ -263,6 +265,9 @@ class TestFrozenRandom:
         assert line.finding == "flaw"
         assert "parameters never changed" in line.text
         assert "statistics never changed" in line.text
+        (line,) = [line for line in audit_run(tmp_path / "run") if line.about == "parts"]
+        assert "; stem 0 of 4,184; " in line.text
+        assert line.text.endswith("; all of fpn, head, rpn")
 
 
 def test_pictures_without_objects_train(boxed: Callable[..., Path], tmp_path: Path) -> None:

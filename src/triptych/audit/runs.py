@@ -53,6 +53,7 @@ def audit_run(folder: Path) -> list[Line]:
         in_folds(images_seen, found),
         in_folds(versions, found),
         in_folds(frozen, found),
+        *([Line("parts", "fair", _parts(found))] if "parts" in found else []),
         Line("budget", "fair", _budget(found)),
         Line("settings", "fair", _settings(found)),
         *hyperparameters(found),
@@ -142,6 +143,20 @@ def frozen(found: Mapping[str, Any]) -> Line:
     return Line("frozen", "fair", text)
 
 
+def _parts(found: Mapping[str, Any]) -> str:
+    """How much of each part of a model an update changed; parts of which all did are joined."""
+    parts = found["parts"].items()
+    whole = [name for name, each in parts if each["changed"] == each["parameters"]]
+    texts = [
+        f"{name} {each['changed']:,} of {each['parameters']:,}"
+        for name, each in parts
+        if name not in whole
+    ]
+    if whole:
+        texts.append(f"all of {', '.join(whole)}")
+    return f"changed by training: {'; '.join(texts)}"
+
+
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
@@ -197,6 +212,7 @@ def audit_comparison(arms: Mapping[str, Sequence[dict[str, Any] | None]]) -> lis
         _each("images seen", known, images_seen),
         _each("augmentation", known, versions),
         _each("frozen", known, frozen),
+        *_learnt(known),
         _alike("samples and updates", known, _cost),
         _alike("learning rate", known, _learning_rates),
         _alike("weight decay", known, lambda t: _range(t, "weight_decay")),
@@ -214,6 +230,12 @@ def audit_comparison(arms: Mapping[str, Sequence[dict[str, Any] | None]]) -> lis
 def _cost(found: Mapping[str, Any]) -> str:
     text = f"{found['samples']:,} in {found['updates']:,}"
     return f"{text} of all {found['members']} members" if "members" in found else text
+
+
+def _learnt(known: Mapping[str, Sequence[dict[str, Any]]]) -> list[Line]:
+    """Which parts learnt, where all arms tell it."""
+    told = all("parts" in each for found in known.values() for each in found)
+    return [_alike("parts", known, _parts)] if told else []
 
 
 def _explored(known: Mapping[str, Sequence[dict[str, Any]]]) -> list[Line]:

@@ -34,6 +34,14 @@ def mean_of(runs: Sequence[Items]) -> Items:
     )
 
 
+def same_rules(a: Items, b: Items) -> None:
+    """Raise UserError, naming both, where two evaluations judged their items by other rules."""
+    if a.rules != b.rules:
+        raise UserError(
+            f"the arms were scored by other rules: {a.rules} and {b.rules}; score them alike"
+        )
+
+
 def aligned(items: Items, keys: tuple[str, ...], who: str, other: str) -> Items:
     """The items in the order of `keys`. Raises UserError where they are not the same items."""
     if items.keys == keys:

@@ -16,7 +16,7 @@ from triptych.audit import Line
 from triptych.compare import beside, fixed
 from triptych.compare.comparison import Comparison
 from triptych.compare.folder import cell
-from triptych.compare.item_sets import aligned, mean_of
+from triptych.compare.item_sets import aligned, mean_of, same_rules
 from triptych.errors import UserError
 from triptych.run import read_json, read_result, write_json
 from triptych.study import Items, Predictions, Study
@@ -185,6 +185,7 @@ def _refuse_other_data(
             run = study.run_items(place, comparison.metric)
             if run is not None:
                 aligned(run, items.keys, f"{recipe} seed {seed}", name)
+                same_rules(run, items)
             known = read_json(place / "recipe.json").get("fingerprint", {}).values()
             if seen is not None and known and seen not in known:
                 raise UserError(

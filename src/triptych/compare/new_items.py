@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from triptych.compare.item_sets import same_rules
 from triptych.errors import UserError
 from triptych.stats.items import (
     bootstrap_difference,
@@ -86,8 +87,9 @@ def of_runs(
 
 
 def same_items(runs: Sequence[Items]) -> None:
-    """Raise UserError where evaluations are of different items."""
+    """Raise UserError where evaluations are of different items, or judged them by other rules."""
     for other in runs[1:]:
+        same_rules(runs[0], other)
         if other.keys != runs[0].keys:
             raise UserError(
                 f"the arms were scored on different items ({len(runs[0].keys)} and "

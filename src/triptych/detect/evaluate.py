@@ -12,6 +12,7 @@ from triptych.data.boxes import DetectionData, Objects
 from triptych.data.labelled import Image
 from triptych.detect.detections import Detections, Predictor
 from triptych.detect.items import DetectionItems, Rules, items_table
+from triptych.detect.media import write_media
 from triptych.detect.names import NameMap, names_between
 from triptych.detect.scores import AP, AP50, AP50_11, scores_of
 from triptych.errors import UserError
@@ -35,7 +36,8 @@ def evaluate(
     holds: the scores (see `scores_of`), what they are of, and `about`.
 
     Classes are matched by name (see `names_between`). With `out`, the folder gets `scores.json` and
-    `items.parquet`, from which all scores follow, in one rename when the evaluation is whole.
+    `items.parquet`, from which all scores follow, and pictures in `media/` (see `write_media`), in
+    one rename when the evaluation is whole.
     Raises UserError for a picture that cannot be read or that the detector knows nothing of (none
     is dropped), for classes that the detector does not have, and for an `out` that holds something
     else.
@@ -56,6 +58,7 @@ def evaluate(
             **scores_of(items),
         }
         if part is not None:
+            write_media(part, items, data)
             write_files(part, scores, items_table(items))
     return scores
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,15 @@ def study_items(items: DetectionItems, metric: str) -> Items:
     if metric not in METRICS:
         raise UserError(f"--metric {metric}: detections have {', '.join(METRICS)}")
     places = np.arange(len(items.keys), dtype=np.float64)
-    return Items(items.keys, items.groups, places, weighted=_metric(items, metric))
+    # COCO's AP has thresholds and a pixel of its own.
+    rules = items.rules if metric != AP else replace(Rules(), **limits(items.rules))
+    said = ", ".join(f"{name} {value}" for name, value in asdict(rules).items())
+    return Items(items.keys, items.groups, places, weighted=_metric(items, metric), rules=said)
+
+
+def limits(rules: Rules) -> dict[str, Any]:
+    """What of the rules decides which detections are looked at."""
+    return {"score_floor": rules.score_floor, "max_detections": rules.max_detections}
 
 
 def _metric(items: DetectionItems, metric: str) -> Callable[[Weights], float]:

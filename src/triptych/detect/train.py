@@ -32,7 +32,7 @@ from triptych.detect.initialise_weights import init_digest
 from triptych.detect.items import Rules
 from triptych.detect.models import create, entry
 from triptych.detect.models.detector import Detector, Target, losses
-from triptych.detect.models.freezing import check_start
+from triptych.detect.models.freezing import changed, check_start
 from triptych.detect.models.layout import placed
 from triptych.detect.predictor import NetworkPredictor
 from triptych.detect.recipes import DetectRecipe
@@ -128,6 +128,8 @@ def train(
         run.log(state.step, recipe.val_split, epoch=state.epoch, **headline(scores))
         assert state.witness is not None
         testimony = state.witness.testimony(model, hashes(pictures_of(data.train)))
+        never = {*testimony["entries_never_changed"], *testimony["entries_idle"]}
+        testimony["parts"] = changed(model, never)
         testimony["copies_in_val"] = count_copies(pictures_of(data.train), pictures_of(data.val))
         write_json(out / TESTIMONY, testimony)
         size = model.settings.max_size

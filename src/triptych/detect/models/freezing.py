@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from triptych.detect.models.detector import Detector
@@ -66,12 +67,23 @@ def freeze(model: Detector, norm: Norm = "train", frozen_stages: int = 0) -> Non
 
 def learning(model: Detector) -> dict[str, dict[str, int]]:
     """Part of the detector → its `parameters` and how many of them are `trainable`."""
+    still = {name for name, p in model.named_parameters() if not p.requires_grad}
+    return _by_part(model, "trainable", still)
+
+
+def changed(model: Detector, never: Collection[str]) -> dict[str, dict[str, int]]:
+    """Part of the detector → its `parameters` and how many of them `changed`, where those of the
+    entries `never` did not."""
+    return _by_part(model, "changed", never)
+
+
+def _by_part(model: Detector, what: str, but: Collection[str]) -> dict[str, dict[str, int]]:
     stages = {ours: model.stages[name] for name, ours in model.trunk.items()}
-    table = {part: {"parameters": 0, "trainable": 0} for part in PARTS}
+    table = {part: {"parameters": 0, what: 0} for part in PARTS}
     for name, parameter in model.named_parameters():
         part = stages.get(name) or _part(name)
         table[part]["parameters"] += parameter.numel()
-        table[part]["trainable"] += parameter.numel() * parameter.requires_grad
+        table[part][what] += parameter.numel() * (name not in but)
     return {part: counts for part, counts in table.items() if counts["parameters"]}
 
 

@@ -1,0 +1,51 @@
+"""Detectors in a comparison: arms that begin from other weights, on the same data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from triptych.compare import Comparison
+from triptych.compare.same_data import refuse_other_data
+from triptych.detect.recipes import DetectRecipe
+from triptych.detect.scores import study_items
+from triptych.detect.train import train
+from triptych.errors import UserError
+
+Case = Callable[..., object]
+
+
+def test_arms_may_begin_from_other_weights_where_init_varies(
+    tmp_path: Path, boxed: Callable[..., Path]
+) -> None:
+    torch.set_num_threads(1)
+    data = boxed(train=2, val=1)
+    base = DetectRecipe(
+        name="detect/test", model="frcnn-tiny", data=f"vocxml:{data}", epochs=1, batch_size=2,
+        lr=0.01,
+    )  # fmt: skip
+    out = tmp_path / "comparison"
+    train(base, 0, out / "random" / "seed-0", device="cpu", show_progress=False)
+    arms = {
+        "random": base,
+        "trained": replace(base, init=str(out / "random" / "seed-0")),
+    }
+    train(arms["trained"], 0, out / "trained" / "seed-0", device="cpu", show_progress=False)
+    asked = Comparison(
+        question="?", arms=arms, varies=frozenset({"init"}), seeds=(0,), metric="AP50", margin=0.01
+    )
+    refuse_other_data(out, asked)
+    # The same weights under another name would be another matter, as would other pictures.
+    other = replace(asked, varies=frozenset({"lr"}), arms=dict.fromkeys(arms, base))
+    with pytest.raises(UserError, match=r"saw other data than random seed 0 \(init\)"):
+        refuse_other_data(out, other)
+
+
+def test_items_say_by_which_rules_they_were_judged(case: Case) -> None:
+    made = case(0)
+    said = study_items(made, "AP50").rules  # type: ignore[arg-type]
+    assert said == "iou 0.5, plus_one True, score_floor 0.0, max_detections 100"

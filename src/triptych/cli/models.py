@@ -37,9 +37,9 @@ def weights() -> None:
 @debuggable
 def weights_list(as_json: bool) -> None:
     """List published weights: address, licence, and whether they are here."""
-    from triptych.segment.models import describe_weights, weight_records
+    from triptych import weight_listing
 
-    show(weight_records(), as_json, describe_weights)
+    show(weight_listing.records(), as_json, weight_listing.describe)
 
 
 @weights.command("fetch")
@@ -47,8 +47,8 @@ def weights_list(as_json: bool) -> None:
 @JSON
 @debuggable
 def weights_fetch(models: Sequence[str], as_json: bool) -> None:
-    """Download the published weights of models: resumed where broken off, checked by sha256."""
-    from triptych.segment.models import published
+    """Download published weights: resumed where broken off, checked by sha256."""
+    from triptych.weight_listing import published
     from triptych.weights import fetch
 
     wanted = {name: published(name) for name in models}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from triptych import cli
 from triptych.compare import Comparison
 from triptych.compare.same_data import refuse_other_data
+from triptych.data.open_detection import open_detection
 from triptych.detect.recipes import DetectRecipe
 from triptych.detect.scores import study_items
 from triptych.detect.train import train
@@ -49,3 +53,38 @@ def test_items_say_by_which_rules_they_were_judged(case: Case) -> None:
     made = case(0)
     said = study_items(made, "AP50").rules  # type: ignore[arg-type]
     assert said == "iou 0.5, plus_one True, score_floor 0.0, max_detections 100"
+
+
+def test_other_programs_detections_are_arms(
+    tmp_path: Path, boxed: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Judged image by image, from the command line, without naming a study."""
+    data = boxed(val=32)
+    truth = open_detection(f"vocxml:{data}", "val")
+    rng = np.random.default_rng(0)
+    for name, off in (("good", 1.0), ("poor", 30.0)):
+        rows = [
+            {
+                "image_id": truth.keys[image],
+                "category_id": truth.classes[label],
+                "bbox": [*(box[:2] + rng.normal(0, off, 2)).tolist(), 34, 26],
+                "score": 0.9,
+            }
+            for image in range(len(truth))
+            for box, label in zip(
+                truth.objects(image).boxes, truth.objects(image).labels, strict=True
+            )
+        ]
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+    line = f"compare --data vocxml:{data} --split val --metric AP50 --margin 0.02 --json --out"
+    arms = [f"--predictions={tmp_path}/{name}.json" for name in ("good", "poor")]
+    assert cli.main([*line.split(), str(tmp_path / "out"), *arms]) == 0
+    verdict = json.loads(capsys.readouterr().out)
+    assert verdict["study"] == "detect"
+    (pair,) = verdict["pairs"]
+    assert (pair["arm"], pair["baseline"]) == ("poor", "good")
+    assert pair["interval"]["high"] < -0.1
+    assert pair["interval"]["method"] == "paired bootstrap over items"
+    for mixed in (["--data", "streets"], ["--data", "vocxml:nowhere"]):
+        again = [*line.split(), str(tmp_path / "other"), *arms, *mixed]
+        assert cli.main(again) == 2

@@ -75,7 +75,8 @@ def compare(
     WHAT is a file in comparisons/ (its name), any Python file that makes a Comparison, or recipes:
     `classify/tiny classify/tiny:model=vit-tiny --varies model --metric top1 --margin 0.02`. Each
     --predictions is a fixed arm: for frames a published model's name, a run folder or a folder of
-    label images; for classes a CSV file of scores per image. Alone they are compared on --data;
+    label images; for objects a run folder or a JSON file of COCO results; for classes a CSV file of
+    scores per image. Alone they are compared on --data;
     beside recipes each is compared with every recipe on the recipes' data, and no verdict depends
     on it. The same command goes on where it stopped. With `--engine ray` cells train side
     by side on a cluster.

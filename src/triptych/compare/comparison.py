@@ -6,10 +6,12 @@ import dataclasses
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from triptych.errors import UserError
 from triptych.recipe import Recipe, differences
+from triptych.run import read_json
 from triptych.study import Predictions
 
 FILES = (".json", ".svg")
@@ -57,15 +59,22 @@ class Comparison:
 
     @property
     def study(self) -> str:
-        """The study of the recipes; fixed predictions alone are judged by `segment` or `classify`,
-        whichever the data belongs to. A folder may belong to both; class scores are a CSV file."""
+        """The study of the recipes; of fixed predictions alone that of their data or their files.
+
+        Class scores are a CSV file, detections a JSON file. Where neither says it, `segment`: a run
+        folder says it by its recipe.
+        """
         for arm in self.arms.values():
             if isinstance(arm, Recipe):
                 return arm.study
         kind = (self.data or "").partition(":")[0]
         sources = [arm.source for arm in self.arms.values() if isinstance(arm, Predictions)]
-        scores = all(source.lower().endswith(".csv") for source in sources)
-        return "classify" if kind in ("cifar100", "objects") or scores else "segment"
+        if kind in ("cifar100", "objects") or all(s.lower().endswith(".csv") for s in sources):
+            return "classify"
+        if kind in ("voc2007", "voc2012", "vocxml", "coco"):
+            return "detect"
+        studies = {_study_of(source) for source in sources}
+        return "detect" if studies == {"detect"} else "segment"
 
     @property
     def fixed(self) -> bool:
@@ -239,3 +248,11 @@ def _check_controlled(comparison: Comparison) -> None:
         for other in names[:index]:
             if not differences(recipes[name], recipes[other]):
                 raise UserError(f"the arms {other} and {name} are the same recipe")
+
+
+def _study_of(source: str) -> str | None:
+    """The study of one fixed arm, as far as its file or folder says it."""
+    record = Path(source) / "recipe.json"
+    if record.is_file():
+        return str(read_json(record).get("recipe", {}).get("name", "")).partition("/")[0]
+    return "detect" if source.lower().endswith(".json") else None

@@ -30,6 +30,7 @@ def of_fixed(
 ) -> dict[str, Any]:
     """The item-level verdict on two sets of predictions for the same items."""
     same_items([a, b])
+    unit = unit if a.groups is not None else None
     if a.is_mean:
         verdict = item_difference(
             a.values, b.values, a.groups, level, unit=unit, higher_is_better=higher_is_better
@@ -56,6 +57,7 @@ def of_runs(
     """Seeds and new items together, for runs (one `Items` a seed) of two arms."""
     same_items([*a, *b])
     first, runs = a[0], [*a, *b]
+    unit = unit if first.groups is not None else None
     keys, seeds = first.keys, len(a)
     if first.groups is not None:
         by_group = scores_by_group(Items.score, runs, first.groups)

@@ -21,7 +21,7 @@ def comparison(
 ) -> Comparison:
     """Three arms on one trunk, three seeds, leaving out one of CamVid's three drives.
 
-    Each of the nine cells is three trainings of 5 epochs on crops of 256x192: on
+    Each of the nine cells is three trainings of 3 epochs on crops of 256x192: on
     EfficientNet-Lite0 about two and a half hours of processor time for all. `changes` are made to
     the recipe of every arm. `psp_ocr_r50.py` asks the same on ResNet-50, for a GPU.
     """
@@ -33,10 +33,10 @@ def comparison(
         base,
         data=data,
         precision="float32",
-        epochs=5,
+        epochs=3,
         crop=(192, 256),
         scale=(0.6, 1.4),
-        evaluate_every=5,
+        evaluate_every=3,
         ema=0.98,
     )
     base = replace(base, **changes)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -26,6 +27,8 @@ VERBS = {
     "--max-minutes --metric --out --predictions --record --seeds --set --size --split --status "
     "--until-decided --varies",
     "audit": "RUN|COMPARISON --debug --json",
+    "report": "DIR... --anonymous --debug --export --json --out --watch",
+    "verify": "FILE --debug --json",
     "bench": "--debug --device --frames --json --model --out --runtime --scores --seconds --size "
     "--weights",
     "export": "--debug --format --json --model --out --size --weights",
@@ -104,6 +107,26 @@ def test_a_wrong_request_is_one_line_and_code_2(
     assert streams.out == ""
     assert streams.err.count("\n") == 1
     assert message in streams.err
+
+
+def test_report_and_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", str(tmp_path / "none"), "--out", str(tmp_path / "x.html")]) == 2
+    assert "none is not there" in capsys.readouterr().err
+    run = tmp_path / "run"
+    run.mkdir()
+    record = {"recipe": {"name": "classify/tiny", "lr": 0.1}, "seed": 3, "fingerprint": {}}
+    (run / "recipe.json").write_text(json.dumps(record))
+    page = tmp_path / "x.html"
+    assert cli.main(["report", str(run), "--out", str(page), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sections"] == ["classify/tiny, seed 3"]
+    assert cli.main(["verify", str(page)]) == 0
+    assert "every number holds" in capsys.readouterr().out
+    page.write_text(page.read_text().replace("<td ", "<td>9</td><td ", 1).replace(">0.1<", ">9<"))
+    assert cli.main(["verify", str(page), "--json"]) == 1
+    streams = capsys.readouterr()
+    assert "row 'lr', column 'value'" in " ".join(json.loads(streams.out)["problems"])
+    assert streams.err.count("\n") == 1
+    assert cli.main(["verify", str(tmp_path / "none")]) == 2
 
 
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:

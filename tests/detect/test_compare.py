@@ -84,7 +84,7 @@ def test_other_programs_detections_are_arms(
     (pair,) = verdict["pairs"]
     assert (pair["arm"], pair["baseline"]) == ("poor", "good")
     assert pair["interval"]["high"] < -0.1
-    assert pair["interval"]["method"] == "paired bootstrap over items"
+    assert pair["interval"]["method"] == "paired bootstrap over images"
     for mixed in (["--data", "streets"], ["--data", "vocxml:nowhere"]):
         again = [*line.split(), str(tmp_path / "other"), *arms, *mixed]
         assert cli.main(again) == 2

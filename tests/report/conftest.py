@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -405,3 +408,16 @@ def _write_cell(cell: Path, number: int, seed: int, diverged: bool) -> None:
     }
     (cell / "runtime.json").write_text(json.dumps(runtime))
     (cell / "recipe.json").write_text(json.dumps({"fingerprint": {"test": "d8c7" * 16}}))
+
+
+@pytest.fixture(scope="session")
+def folders() -> ModuleType:
+    """Makes comparison folders without training, see `folders.py`."""
+    place = Path(__file__).with_name("folders.py")
+    spec = importlib.util.spec_from_file_location("report_folders", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module

@@ -16,7 +16,7 @@ from triptych.cli.options import DEVICE, FILE, JSON, debuggable, show
 @JSON
 @debuggable
 def demo(out: Path, seed: int, device: str, as_json: bool) -> None:
-    """Train on procedural streets, label a clip: offline, about two minutes."""
+    """Three studies in miniature on streets made by program: offline, under five minutes."""
     from triptych.demo import demo as run
 
     show(run(out, seed=seed, device=device), as_json, lambda r: r["text"])

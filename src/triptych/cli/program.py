@@ -20,7 +20,9 @@ from triptych.cli.evaluate import evaluate
 from triptych.cli.export import export
 from triptych.cli.models import models, weights
 from triptych.cli.predict import predict
+from triptych.cli.report import report
 from triptych.cli.train import train
+from triptych.cli.verify import verify
 from triptych.errors import Stopped, TriptychError, UserError
 
 EXIT_CODES = "Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 3 stopped early."
@@ -37,13 +39,16 @@ EXIT_CODES = "Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 3 
 def app(context: click.Context, debug: bool) -> None:
     """Controlled comparisons of vision models.
 
-    Begin with `triptych demo`: it needs no data, no network and about two minutes.
+    Begin with `triptych demo`: it needs no data, no network and under five minutes.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-for verb in (demo, predict, evaluate, train, compare, audit, bench, export, models, weights, data):
+for verb in (
+    *(demo, predict, evaluate, train, compare, audit, report, verify, bench, export),
+    *(models, weights, data),
+):
     app.add_command(verb)
 
 

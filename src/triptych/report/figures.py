@@ -88,9 +88,7 @@ def draw_curves(
         lines = []
         for one, (title, of) in zip(axes, panels, strict=True):
             shown = [p for p in points if (p.split, p.metric) in of and p.score is not None]
-            lines.append(
-                [_curve(one, shown, verdict, arm, looks[arm], by_samples) for arm in arms]
-            )
+            lines.append([_curve(one, shown, verdict, arm, looks[arm], by_samples) for arm in arms])
             _finish(one, title, bool(shown), points, by_samples)
         draw_crossings(axes[0], crossings, {arm: colour_of(looks[arm]) for arm in arms})
         if len(panels) == 3:  # one label below is enough for two panels

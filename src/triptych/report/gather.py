@@ -1,0 +1,244 @@
+"""From folders to records: what a page needs of each, and what had to be left out.
+
+Folders may be comparisons, runs, evaluations, what `bench` or `predict` wrote, or folders of
+those. Whatever is broken is named in `problems` and left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from triptych.compare.folder import PLAN, cell
+from triptych.errors import UserError
+from triptych.report.compact import FILE, compact
+from triptych.report.privacy import Anonymous
+from triptych.report.store import Store
+from triptych.run import METRICS, read_json
+
+Kind = Literal["comparison", "run", "evaluation", "bench", "predictions"]
+MOST_TRAINING_EVENTS = 250
+"""Of a run: enough for its curve."""
+_SIGNS: tuple[tuple[Kind, str], ...] = (
+    ("comparison", PLAN),
+    ("run", "recipe.json"),
+    ("run", "result.json"),
+    ("evaluation", "scores.json"),
+    ("bench", "bench.json"),
+    ("predictions", "summary.json"),
+)
+
+
+@dataclass
+class Gathered:
+    """Records, and where each folder of a page lies."""
+
+    store: Store
+    folders: list[tuple[str, Kind, Path]] = field(default_factory=list)
+    """(number in the page, kind, folder)."""
+    problems: list[str] = field(default_factory=list)
+
+
+def kind_of(folder: Path) -> Kind | None:
+    return next((kind for kind, name in _SIGNS if (folder / name).is_file()), None)
+
+
+def gather(places: Sequence[Path], hidden: Anonymous | None = None) -> Gathered:
+    """Read `places`. Raises UserError where none of them holds anything that can be shown."""
+    found = Gathered(Store())
+    for place in places:
+        inside = list(_folders(place))
+        if not inside:
+            what = "is not there" if not place.exists() else "holds no run and no comparison"
+            found.problems.append(f"{place} {what}")
+        for kind, folder in inside:
+            number = str(len(found.folders) + 1)
+            reader = _Reader(found, number, folder, hidden)
+            try:
+                reader.read(kind)
+            except UserError as error:
+                found.problems.append(f"{folder} was left out: {error}")
+                gone = [n for n in found.store.records if n.startswith(f"{number}/")]
+                for name in gone:
+                    del found.store.records[name]
+                continue
+            found.folders.append((number, kind, folder))
+    if not found.folders:
+        raise UserError(f"there is nothing to report on: {'; '.join(found.problems)}")
+    if hidden is not None:
+        shown = [hidden.text(problem, Path()) for problem in found.problems]
+        found.problems[:] = shown
+    return found
+
+
+def _folders(place: Path) -> Iterator[tuple[Kind, Path]]:
+    """A folder of a known kind, or those in it."""
+    if not place.is_dir():
+        return
+    if kind := kind_of(place):
+        yield kind, place
+        return
+    for child in sorted(place.iterdir()):
+        if child.name.startswith(".") or not child.is_dir():
+            continue
+        if kind := kind_of(child):
+            yield kind, child
+
+
+class _Reader:
+    """Reads one folder into the store, under its number."""
+
+    def __init__(
+        self, found: Gathered, number: str, folder: Path, hidden: Anonymous | None
+    ) -> None:
+        self._found, self._number, self._folder, self._hidden = found, number, folder, hidden
+        self._looked_at = set[str]()
+        """Arms of which one evaluation was looked at closely."""
+
+    def read(self, kind: Kind) -> None:
+        if kind == "comparison":
+            self._comparison()
+        elif kind == "run":
+            name, seed = self._recipe_of_run(self._folder)
+            study = name.partition("/")[0]
+            under = f"{name}/seed-{seed}/"
+            self._run(self._folder, under, study, METRIC_OF.get(study, ()))
+        elif kind == "evaluation":
+            self._evaluation(self._folder, "", _study_of_scores(self._folder), ("top1",))
+        else:
+            self._json(self._folder / ("bench.json" if kind == "bench" else "summary.json"), "")
+
+    def _comparison(self) -> None:
+        plan = self._json(self._folder / PLAN, "")
+        assert plan is not None
+        if not isinstance(plan.get("arms"), dict) or "metric" not in plan:
+            raise UserError(f"{self._folder / PLAN} is no plan of a comparison")
+        for arm in plan["arms"]:
+            if not re.fullmatch(r"[^./\\\x00][^/\\\x00]*", arm):
+                raise UserError(f"{self._folder / PLAN}: no folder can be named {arm!r}")
+        study, scores = str(plan.get("study")), [plan["metric"], *plan.get("beside", ())]
+        for name in ("extension.json", "fixed.json", "verdict.json"):
+            self._json(self._folder / name, "", needed=False)
+        extension = self._kept("extension.json").get("seeds", ())
+        for arm in plan["arms"]:
+            for seed in (*plan.get("seeds", ()), *extension):
+                place = cell(self._folder, arm, seed)
+                where = f"{arm}/seed-{seed}"
+                self._json(place.with_name(f"seed-{seed}.failed.json"), f"{arm}/", needed=False)
+                if not place.is_dir():
+                    continue
+                try:
+                    self._run(place, f"{where}/", study, scores)
+                except UserError as error:
+                    self._drop(where, f"{where} was left out: {error}")
+        fixed = [*self._kept("fixed.json").get("arms", ())]
+        for arm in fixed or (plan["arms"] if not plan.get("seeds") else ()):
+            if (self._folder / arm / "scores.json").exists():
+                try:
+                    self._evaluation(self._folder / arm, f"{arm}/", study, scores)
+                except UserError as error:
+                    self._drop(arm, f"{arm} was left out: {error}")
+
+    def _run(self, run: Path, under: str, study: str, scores: Sequence[str]) -> None:
+        for name in ("result.json", "recipe.json", "runtime.json", "audit.json"):
+            self._json(run / name, under, needed=False)
+        for part in sorted(run.glob("folds/*/audit.json")):
+            self._json(part, f"{under}folds/{part.parent.name}/")
+        self._journal(run / METRICS, under)
+        if (run / "lineage.jsonl").exists():
+            self._journal(run / "lineage.jsonl", under)
+            for member in sorted(run.glob(f"members/*/{METRICS}")):
+                self._journal(member, f"{under}members/{member.parent.name}/")
+        for evaluation in sorted(run.glob("evaluations/*/scores.json")):
+            place = evaluation.parent
+            try:
+                self._evaluation(place, f"{under}evaluations/{place.name}/", study, scores)
+            except UserError as error:
+                where = f"{under}evaluations/{place.name}"
+                self._drop(where, f"{where} was left out: {error}")
+
+    def _evaluation(self, place: Path, under: str, study: str, scores: Sequence[str]) -> None:
+        self._json(place / "scores.json", under)
+        file = place / "items.parquet"
+        if file.exists() and study in METRIC_OF:
+            arm = under.partition("/")[0]
+            self._put(under + FILE, compact(file, study, scores, arm not in self._looked_at))
+            self._looked_at.add(arm)
+
+    def _recipe_of_run(self, run: Path) -> tuple[str, int]:
+        """Name and seed. Raises UserError where its records do not say."""
+        for file in (run / "recipe.json", run / "result.json"):
+            if file.exists():
+                record = read_json(file)
+                named = record.get("recipe")
+                name = str(named.get("name") if isinstance(named, dict) else named)
+                seed = record.get("seed")
+                if isinstance(seed, int) and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
+                    return name, seed
+                raise UserError(f"{file} does not say which recipe and seed it is of")
+        raise UserError(f"{run} is no run")
+
+    def _json(self, file: Path, under: str, needed: bool = True) -> dict[str, Any] | None:
+        if not file.exists() and not needed:
+            return None
+        value = read_json(file)
+        if self._hidden is not None:
+            value = self._hidden.record(value, self._folder)
+        self._found.store.put(self._name(under + file.name), value)
+        return value
+
+    def _journal(self, file: Path, under: str) -> None:
+        """The whole events of a journal; of those of training so many as make a curve."""
+        try:
+            lines = file.read_text().splitlines()
+        except (OSError, UnicodeDecodeError):
+            return
+        events = []
+        for line in lines:
+            try:
+                events.append(json.loads(line))
+            except ValueError:
+                break  # a run in work may be in the middle of its last line
+        epochs = [event["epoch"] for event in events if "lr" in event and "epoch" in event]
+        step = -(-len(epochs) // MOST_TRAINING_EVENTS)
+        kept = [
+            json.dumps(event, sort_keys=True)
+            for event in events
+            if "lr" not in event
+            or "epoch" not in event
+            or event["epoch"] % max(step, 1) == 0
+            or event["epoch"] in (epochs[0], epochs[-1])
+        ]
+        if kept:
+            self._put(under + file.name, ("\n".join(kept) + "\n").encode())
+
+    def _put(self, name: str, content: bytes) -> None:
+        self._found.store.records[self._name(name)] = content
+
+    def _name(self, name: str) -> str:
+        hidden = self._hidden
+        return f"{self._number}/{name if hidden is None else hidden.name(name)}"
+
+    def _kept(self, name: str) -> dict[str, Any]:
+        content = self._found.store.records.get(self._name(name))
+        return dict(json.loads(content)) if content else {}
+
+    def _drop(self, where: str, problem: str) -> None:
+        """Leave out all records below a place, and say why."""
+        records = self._found.store.records
+        for name in [n for n in records if n.startswith(self._name(f"{where}/"))]:
+            del records[name]
+        self._found.problems.append(f"{self._folder}: {problem}")
+
+
+def _study_of_scores(folder: Path) -> str:
+    scores = read_json(folder / "scores.json")
+    signs = {"segment": "mIoU", "detect": "AP50", "classify": "top1"}
+    return next((study for study, name in signs.items() if name in scores), "")
+
+
+METRIC_OF = {"segment": ("mIoU",), "detect": ("AP50",), "classify": ("top1",)}

@@ -1,0 +1,189 @@
+"""Pictures and videos of a page: what a folder holds, which are chosen, and how they travel.
+
+Two kinds of folders have them: `evaluations/*/media/` of a run (`FRAME.png`, or a sub-folder for
+each of several layers such as `input` and `labels`), and what `triptych predict` wrote. A page
+shows at most `MOST_FRAMES` frames of each, shrunk, within `ROOM` bytes in all. What each picture is
+stands in the store, with the digest of its bytes; the bytes themselves only in the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from triptych.pictures import natural_order
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+VIDEOS = {".mp4": "video/mp4", ".webm": "video/webm"}
+MOST_FRAMES = 60
+MOST_PICTURES = 240
+"""Of one comparison: with many arms there are fewer frames."""
+ROOM = 16 * 2**20
+"""Bytes of all media of a page; as text in the page they are a third more."""
+LARGEST_VIDEO = 8 * 2**20
+WIDE = 640
+"""Pixels to which a picture is shrunk; sheets of several panels get them for each."""
+
+
+@dataclass
+class Album:
+    """The media of a page."""
+
+    data: dict[str, str] = field(default_factory=dict)
+    """Id → data address."""
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    """What `about` of the store says: id, folder, layer, frame, sha256, whether it is a video."""
+    problems: list[str] = field(default_factory=list)
+    room: int = ROOM
+
+    def add(
+        self, folder: str, layer: str, frame: str, file: Path, *, sheet: int = 1, **said: Any
+    ) -> bool:
+        """Take a picture or video in; False where it cannot be read or there is no room left."""
+        try:
+            kind, content = _content(file, WIDE * min(sheet, 3))
+        except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
+            self.problems.append(f"{file} was left out: {' '.join(str(error).split())}")
+            return False
+        if len(content) > self.room:
+            self.problems.append(f"{file} was left out: the page's media would grow too large")
+            return False
+        self.room -= len(content)
+        number = f"m{len(self.entries) + 1}"
+        self.data[number] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+        digest = hashlib.sha256(content).hexdigest()
+        self.entries.append(
+            {"id": number, "folder": folder, "layer": layer, "frame": frame, "sha256": digest}
+            | {"video": kind.startswith("video/")}
+            | said
+        )
+        return True
+
+
+def _content(file: Path, wide: int) -> tuple[str, bytes]:
+    if file.suffix.lower() in VIDEOS:
+        if file.stat().st_size > LARGEST_VIDEO:
+            raise ValueError(f"a video of more than {LARGEST_VIDEO // 2**20} MB")
+        return VIDEOS[file.suffix.lower()], file.read_bytes()
+    stream = io.BytesIO()
+    with Pillow.open(file) as opened:
+        picture = ImageOps.exif_transpose(opened)
+        if picture.mode == "P":  # labels: few colours, sharp edges
+            if picture.width > wide:
+                size = (wide, max(1, round(picture.height * wide / picture.width)))
+                picture = picture.resize(size, Pillow.Resampling.NEAREST)
+            picture.save(stream, "PNG", optimize=True)
+            return "image/png", stream.getvalue()
+        small = picture.convert("RGB")
+        small.thumbnail((wide, 4 * wide))
+        small.save(stream, "JPEG", quality=82)
+    return "image/jpeg", stream.getvalue()
+
+
+def pictures_in(folder: Path) -> dict[str, dict[str, Path]]:
+    """Layer → frame → file of a `media` folder; the layer of what lies in it itself is ''."""
+    found: dict[str, dict[str, Path]] = {}
+    for place in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())):
+        layer = "" if place == folder else place.name
+        for file in sorted(place.iterdir(), key=lambda p: (natural_order(p), p.name)):
+            ending = file.suffix.lower()
+            if file.is_file() and (ending in PICTURES or ending in VIDEOS):
+                found.setdefault(layer, {})[file.stem] = file
+    return found
+
+
+def of_runs(
+    album: Album,
+    number: str,
+    media: dict[str, Path],
+    first: Sequence[str] = (),
+) -> None:
+    """The media of arms, arm → its `media` folder; `first` are the frames to choose first.
+
+    Of layers of one name that all arms have and that are the same everywhere (`input`, `truth`)
+    the first arm's are taken.
+    """
+    layers: dict[str, dict[str, Path]] = {}
+    for arm, folder in media.items():
+        for layer, frames in pictures_in(folder).items():
+            name = layer if layer in ("input", "truth") else arm
+            if layer not in ("", "input", "truth", "labels"):
+                name = f"{arm}, {layer}"
+            layers.setdefault(name, {}).update(
+                {k: v for k, v in frames.items() if k not in layers.get(name, {})}
+            )
+    for layer, frames in layers.items():
+        for frame in [f for f, file in frames.items() if file.suffix.lower() in VIDEOS]:
+            album.add(number, layer, frame, frames.pop(frame))
+    frames_of = {layer: frames for layer, frames in layers.items() if frames}
+    for frame in chosen(frames_of, first):
+        for layer, frames in frames_of.items():
+            if frame in frames:
+                album.add(number, layer, frame, frames[frame])
+
+
+def chosen(layers: dict[str, dict[str, Path]], first: Sequence[str]) -> list[str]:
+    """Frames to show: those named first, then evenly from those that most layers have."""
+    if not layers:
+        return []
+    counts: dict[str, int] = {}
+    for frames in layers.values():
+        for frame in frames:
+            counts[frame] = counts.get(frame, 0) + 1
+    shared = [frame for frame, count in counts.items() if count == max(counts.values())]
+    most = max(1, min(MOST_FRAMES, MOST_PICTURES // len(layers)))
+    stems = [Path(frame).stem for frame in first]
+    begin = [frame for frame in stems if frame in counts][: max(1, most // 3)]
+    rest = [frame for frame in shared if frame not in begin]
+    step = max(1, -(-len(rest) // max(1, most - len(begin))))
+    picked = {*begin, *rest[::step][: most - len(begin)]}
+    return [*begin, *(frame for frame in shared if frame in picked and frame not in begin)]
+
+
+def of_predictions(album: Album, number: str, folder: Path) -> None:
+    """What `triptych predict` wrote: its pictures or video, each model's labels, and the frames in
+    which models differ most."""
+    summary = json.loads((folder / "summary.json").read_text())
+    models = [str(model["name"]) for model in summary.get("models", ())]
+    for name, file in _outputs(folder, summary):
+        album.add(number, "", name, file, sheet=1 + len(models))
+    for pair in summary.get("disagreement", ()):
+        for told in pair.get("most_different", ()):
+            file = folder / str(told["picture"])
+            if _inside(file, folder) and file.exists():
+                who = " and ".join(map(str, pair["models"]))
+                said = {"differs": told.get("pixel_agreement"), "models": pair["models"]}
+                album.add(number, f"{who} differ", str(told["frame"]), file, sheet=3, **said)
+    if (folder / "labels").is_dir():
+        layers = {
+            place.name: pictures_in(place).get("", {})
+            for place in sorted((folder / "labels").iterdir())
+            if place.is_dir()
+        }
+        layers = {name: frames for name, frames in layers.items() if frames}
+        for frame in chosen(layers, ()):
+            for layer, frames in layers.items():
+                if frame in frames:
+                    album.add(number, layer, frame, frames[frame])
+
+
+def _outputs(folder: Path, summary: dict[str, Any]) -> Iterator[tuple[str, Path]]:
+    outputs = [str(name) for name in summary.get("outputs", ())]
+    step = max(1, -(-len(outputs) // 12))
+    for name in outputs[::step]:
+        file = folder / name
+        if _inside(file, folder) and file.suffix.lower() in (*PICTURES, *VIDEOS) and file.exists():
+            yield Path(name).stem, file
+
+
+def _inside(file: Path, folder: Path) -> bool:
+    return file.resolve().is_relative_to(folder.resolve())

@@ -46,7 +46,7 @@ from triptych.training.cost import macs
 from triptych.training.device import autocast, device_name, training_device
 from triptych.training.ema import Ema
 from triptych.training.memory import keep_memory
-from triptych.training.optimisers import sgd
+from triptych.training.optimisers import adamw, sgd
 from triptych.training.pace import Pace
 from triptych.training.prefetch import steps_per_epoch
 from triptych.training.result import finite, result_of
@@ -276,11 +276,18 @@ def start(
     model = placed(model, device)
     state = TrainState(
         model=model,
-        optimiser=sgd(model, recipe.lr, recipe.momentum, recipe.weight_decay),
+        optimiser=optimiser_of(model, recipe),
         ema=Ema(model, recipe.ema) if recipe.ema else None,
         witness=Witness(model),
     )
     return state, record
+
+
+def optimiser_of(model: Detector, recipe: DetectRecipe) -> torch.optim.Optimizer:
+    """What the recipe trains with."""
+    if recipe.optimiser == "adamw":
+        return adamw(model, recipe.lr, recipe.weight_decay)
+    return sgd(model, recipe.lr, recipe.momentum, recipe.weight_decay)
 
 
 def on_device(

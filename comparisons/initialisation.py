@@ -35,6 +35,9 @@ def comparison(
         train_images=train_images,
         val_images=val_images,
         epochs=epochs,
+        # As many updates as BatchNorm allows: in a training this brief they count.
+        batch_size=4,
+        lr=0.01,
         evaluate_every=1,
     )
     return Comparison(

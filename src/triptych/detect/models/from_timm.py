@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
+from timm.layers import Conv2dSame
 from timm.models._features import FeatureListNet
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
 from triptych.detect.models.detector import Detector
@@ -51,16 +53,36 @@ class TimmFPN(nn.Module):
     def __init__(self, body: nn.Module, out_channels: int) -> None:
         super().__init__()
         self.body = body
+        self._pads_behind = pads_behind(body)
         info: Any = body.feature_info
         self.fpn = FeaturePyramidNetwork(info.channels(), out_channels, LastLevelMaxPool())
         self.out_channels = out_channels
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         maps = OrderedDict((str(level), each) for level, each in enumerate(self.body(images)))
+        if self._pads_behind:
+            maps = OrderedDict((level, moved_by_a_cell(each)) for level, each in maps.items())
         if images.device.type == "cpu":  # see `layout.placed`
             maps = OrderedDict((level, each.contiguous()) for level, each in maps.items())
         pyramid: dict[str, Tensor] = self.fpn(maps)
         return pyramid
+
+
+def pads_behind(body: nn.Module) -> bool:
+    """Whether its strided convolutions pad like TensorFlow's: on even sizes more behind."""
+    return any(isinstance(module, Conv2dSame) for module in body.modules())
+
+
+def moved_by_a_cell(each: Tensor) -> Tensor:
+    """A map (N, C, H, W) one cell to the right and down, its first line and column repeated.
+
+    Padded symmetrically, cell i of a map of stride s looks at pixel s·i, which is where torchvision
+    lays anchors and reads boxes. TensorFlow's padding moves every layer's view by a pixel of its
+    own: cell i looks at s·i + s - 1, for pictures whose sides are multiples of 32. Boxes would be
+    learnt against objects that seem to lie up to 31 pixels further left and up. Moved by a cell,
+    cell i looks at s·i - 1.
+    """
+    return F.pad(each[:, :, :-1, :-1], (1, 0, 1, 0), mode="replicate")
 
 
 def features(name: str) -> nn.Module:

@@ -31,7 +31,7 @@ def boundaries(seed: int) -> Comparison:
     assert isinstance(base, SegmentRecipe)
     base = replace(
         base,
-        data="streets:scenes=24,frames=3,size=192x96",
+        data="streets:scenes=16,frames=3,size=192x96",
         val_data="streets:scenes=12,frames=3,size=192x96",
         epochs=6,
         evaluate_every=3,
@@ -64,7 +64,7 @@ def initialisation(seed: int, trained: Path) -> Comparison:
         base,
         data="streets:scenes=24,frames=3,size=256x128",
         val_data="streets:scenes=12,frames=2,size=256x128",
-        epochs=6,
+        epochs=4,
         evaluate_every=2,
     )
     return Comparison(

@@ -63,7 +63,7 @@ def test_each_is_listed_with_what_it_shows(folder: Path) -> None:
 
 def test_what_was_found_is_drawn_where_it_is(folder: Path) -> None:
     """The frame of the wrong detection has its class's colour, nothing else changed there."""
-    wrong = np.asarray(Image.open(folder / "07-wrong.jpg")).astype(int)
+    wrong = np.asarray(Image.open(folder / "wrong-01.jpg")).astype(int)
     assert wrong.shape == (64, 96, 3)
     line = wrong[2:20, 70:72].reshape(-1, 3).mean(axis=0)
     inside = wrong[8:18, 78:90].reshape(-1, 3).mean(axis=0)
@@ -73,4 +73,4 @@ def test_what_was_found_is_drawn_where_it_is(folder: Path) -> None:
 def test_an_evaluation_with_pictures_is_replaced(folder: Path, boxed: Callable[..., Path]) -> None:
     data = open_detection(f"vocxml:{boxed(val=1)}", "val")
     evaluate(Made(data), data, out=folder.parent, progress=False)
-    assert len(list(folder.glob("*-found.jpg"))) == 1
+    assert len(list(folder.glob("found-*.jpg"))) == 1

@@ -78,4 +78,4 @@ def test_without_it_paths_are_there(machine: Path, folders: ModuleType) -> None:
 )
 def test_texts(text: str, shown: str) -> None:
     hidden = Anonymous(("annbox.lan", "/home/ann", "annbox"), "ann")
-    assert hidden.text(text, Path("/work/c")) == shown
+    assert hidden.text(text, Path("/data/c")) == shown

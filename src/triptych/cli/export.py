@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -46,45 +47,13 @@ def export(
     Normalisation is part of the file; the classes are in its metadata. Before the file appears it
     is run in its own runtime and its answer is compared with PyTorch's.
     """
-    job = _detector if study_of_models([model]) == "detect" else _segmentation_model
-    job(model, weights, form, size, out, as_json)
-
-
-def _segmentation_model(
-    model: str,
-    weights: Path | None,
-    form: str | None,
-    size: tuple[int, int],
-    out: Path,
-    as_json: bool,
-) -> None:
-    from triptych.segment.network import check_network, open_network
-
-    check_network(model, weights)
-    from triptych.exporting import format_of
-    from triptych.segment.export import check_request, describe
-    from triptych.segment.export import export as run
-
-    chosen = format_of(out, form)
-    check_request(out, chosen)
-    show(run(open_network(model, weights), out, chosen, size), as_json, describe)
-
-
-def _detector(
-    model: str,
-    weights: Path | None,
-    form: str | None,
-    size: tuple[int, int],
-    out: Path,
-    as_json: bool,
-) -> None:
-    from triptych.detect.network import check_network, open_network
-
-    check_network(model, weights)
-    from triptych.detect.export import check_request, describe
-    from triptych.detect.export import export as run
+    study = study_of_models([model])
+    network = import_module(f"triptych.{study}.network")
+    network.check_network(model, weights)
     from triptych.exporting import format_of
 
+    exporting = import_module(f"triptych.{study}.export")
     chosen = format_of(out, form)
-    check_request(out, chosen)
-    show(run(open_network(model, weights), out, chosen, size), as_json, describe)
+    exporting.check_request(out, chosen)
+    opened = network.open_network(model, weights)
+    show(exporting.export(opened, out, chosen, size), as_json, exporting.describe)

@@ -13,7 +13,7 @@ from triptych.progress import bar
 from triptych.segment.pictures import write_labels
 from triptych.video import write_video
 
-FRAMES = 72
+FRAMES = 48
 SIZE = (240, 480)
 RATE = Fraction(12)
 SEED = 900_000_000

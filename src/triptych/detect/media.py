@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,10 @@ def write_media(folder: Path, items: DetectionItems, data: DetectionData) -> Non
     media = folder / MEDIA
     media.mkdir()
     records: list[dict[str, Any]] = []
-    for number, (kind, index, picture, caption) in enumerate(_pictures(items, data), 1):
-        name = f"{number:02d}-{kind}.jpg"
+    for kind, index, picture, caption in _pictures(items, data):
+        # By the image's name: what two detectors make of one image has one name.
+        safe = re.sub(r"[^\w.-]+", "_", items.keys[index])
+        name = f"{kind}-{safe}.jpg"
         shown = Pillow.fromarray(picture)
         shown.thumbnail((_SIDE, _SIDE))
         shown.save(media / name, quality=88)

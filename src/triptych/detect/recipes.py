@@ -170,8 +170,8 @@ def lite() -> DetectRecipe:
     """EfficientNet-Lite0 with a feature pyramid at 320 pixels, for a small GPU or a processor.
 
     Command: triptych train detect/lite --set data=voc2007:DIR --set init=imagenet
-    Time: 1.5 images a second and core of a processor without bfloat16
-    Score: see docs/detect.md
+    Time: 4.4 images a second on 2 cores of a processor without bfloat16
+    Score: not measured at length
     """
     return _voc(
         "detect/lite",
@@ -190,7 +190,7 @@ def tiny() -> DetectRecipe:
 
     Command: triptych train detect/tiny
     Time: about a minute on 2 cores
-    Score: see docs/detect.md
+    Score: AP50 0.06 on streets val (seed 0, n = 1)
     """
     return DetectRecipe(
         name="detect/tiny",

@@ -35,7 +35,7 @@ from triptych.report.tables import (
     is_fixed,
     pairs_table,
 )
-from triptych.report.words import NOTHING, score
+from triptych.report.words import NOTHING, score, setting
 from triptych.run import read_result
 
 Places = Mapping[str, int]
@@ -55,7 +55,7 @@ def add_comparison(section: Section, folder: Path, found: Judged, places: Places
             "Verdict",
         ),
         Sentences("further", tuple(sentences.further_sentences(verdict))),
-        Sentences("setting", (sentences.setting(verdict),), "plain"),
+        Sentences("setting", (setting(verdict),), "plain"),
         _exploratory(verdict),
         drawing(
             section,

@@ -70,9 +70,9 @@ def add_detect(section: Section, subject: Subject) -> None:
 
 
 HOW = (
-    "Pictures of detections need the data and so are not made here: triptych predict PICTURES "
-    "--model RUN --out FOLDER draws them, and triptych report with that FOLDER too puts them on "
-    "this page."
+    "Pictures of what was found, wrong and missed stand below where the evaluations have some; "
+    "triptych predict PICTURES --model RUN --out FOLDER draws others, and triptych report with "
+    "that FOLDER too puts them on this page."
 )
 _COUNTED = {
     "all": "detections",

@@ -18,7 +18,7 @@ from triptych.report.tables import (
     pairs_table,
     planned_scores,
 )
-from triptych.report.words import escape, interval, signed
+from triptych.report.words import escape, interval, setting, signed
 
 
 def readme(
@@ -34,7 +34,7 @@ def readme(
     """
     parts = [
         f"# {escape(verdict['question'])}",
-        _setting(verdict),
+        setting(verdict, escape),
         "## Verdict",
         "\n".join(f"- {_sentence(verdict, pair)}" for pair in verdict["pairs"]),
     ]
@@ -120,26 +120,6 @@ def _joined(verdict: Verdict, joined: Verdict, figures: Sequence[str]) -> list[s
 
 def _figure_title(file: str) -> str:
     return escape(file.removeprefix("population-").removesuffix(".svg").replace("-", " "))
-
-
-def _setting(verdict: Verdict) -> str:
-    better = "higher" if verdict["higher_is_better"] else "lower"
-    return (
-        f"{escape(verdict['study'])}: {escape(verdict['metric'])} on "
-        f"{escape(verdict['data'] or 'no data yet')}, {better} is better; a difference below the "
-        f"margin of {verdict['margin']:g} is too small to matter. {_plan(verdict['plan'])}"
-    )
-
-
-def _plan(plan: Verdict) -> str:
-    if plan["kind"] == "sequential":
-        return (
-            f"Plan, fixed before the first run: seeds are added until every pair is decided, "
-            f"at most {plan['n_max']} an arm."
-        )
-    if plan["kind"] == "fixed":
-        return f"Plan, fixed before the first run: seeds {_list(plan['seeds'])} for every arm."
-    return "Fixed predictions: nothing was trained."
 
 
 def _sentence(verdict: Verdict, pair: Verdict, exploratory: bool = False) -> str:

@@ -10,29 +10,6 @@ from triptych.report import readme
 from triptych.report.tables import Verdict, is_fixed
 from triptych.report.words import interval, signed
 
-
-def setting(verdict: Verdict) -> str:
-    """What is judged, and by what plan."""
-    better = "higher" if verdict["higher_is_better"] else "lower"
-    return (
-        f"{verdict['study']}: {verdict['metric']} on {verdict['data'] or 'no data yet'}, {better} "
-        f"is better; a difference below the margin of {verdict['margin']:g} is too small to "
-        f"matter. {_plan(verdict['plan'])}"
-    )
-
-
-def _plan(plan: Verdict) -> str:
-    if plan["kind"] == "sequential":
-        return (
-            "Plan, fixed before the first run: seeds are added until every pair is decided, at "
-            f"most {plan['n_max']} an arm."
-        )
-    if plan["kind"] == "fixed":
-        seeds = ", ".join(map(str, plan["seeds"]))
-        return f"Plan, fixed before the first run: seeds {seeds} for every arm."
-    return "Fixed predictions: nothing was trained."
-
-
 _WORDS = {
     "better": "is better than",
     "worse": "is worse than",

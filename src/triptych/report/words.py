@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,3 +79,25 @@ def seconds_range(values: Sequence[float]) -> str:
     digits = 0 if max(values) >= 10 else 1
     low, high = f"{min(values):,.{digits}f}", f"{max(values):,.{digits}f}"
     return low if low == high else f"{low} to {high}"
+
+
+def setting(verdict: Mapping[str, Any], text: Callable[[str], str] = str) -> str:
+    """What is judged, and by what plan, in sentences; `text` makes names safe to show."""
+    better = "higher" if verdict["higher_is_better"] else "lower"
+    return (
+        f"{text(verdict['study'])}: {text(verdict['metric'])} on "
+        f"{text(verdict['data'] or 'no data yet')}, {better} is better; a difference below the "
+        f"margin of {verdict['margin']:g} is too small to matter. {_plan(verdict['plan'])}"
+    )
+
+
+def _plan(plan: Mapping[str, Any]) -> str:
+    if plan["kind"] == "sequential":
+        return (
+            "Plan, fixed before the first run: seeds are added until every pair is decided, at "
+            f"most {plan['n_max']} an arm."
+        )
+    if plan["kind"] == "fixed":
+        seeds = ", ".join(map(str, plan["seeds"]))
+        return f"Plan, fixed before the first run: seeds {seeds} for every arm."
+    return "Fixed predictions: nothing was trained."

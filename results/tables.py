@@ -1,7 +1,7 @@
 """Writes docs/results.md, and the table of results in README.md, from the records beside this file.
 
 python results/tables.py            writes both
-python results/tables.py --check    says whether they are what it would write, and ends with 1 if not
+python results/tables.py --check    ends with 1 where they are not what it would write
 """
 
 from __future__ import annotations

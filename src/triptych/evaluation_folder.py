@@ -5,22 +5,34 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from triptych.aside import made
+from triptych.data.frames import SUFFIXES
 from triptych.errors import UserError, WorkFailed
 from triptych.processes import alive
 
 SCORES, ITEMS = "scores.json", "items.parquet"
-OURS = {SCORES, ITEMS, "media"}
+MEDIA, SHEETS, CAPTIONS = "media", "sheets", "captions.json"
+"""The folder of pictures of an evaluation or a run; in it, pictures that stand alone, where the
+rest is of frames that other models have too; and what pictures are: file name → text."""
+OURS = {SCORES, ITEMS, MEDIA}
 """What an evaluation's folder may hold; a folder with anything else is not replaced."""
+
+
+def media_name(key: str) -> str:
+    """What an image's pictures are called, without ending: its key, as a file name."""
+    path = PurePath(key)
+    plain = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
+    return re.sub(r"[^\w.-]+", "_", str(plain))
 
 
 def write_files(folder: Path, scores: Mapping[str, Any], items: pa.Table) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from triptych.data.without_place import DATA_FIELD, data_name
 from triptych.errors import UserError
 from triptych.run import read_json, read_result
 
@@ -38,14 +39,9 @@ def _halved(tensor: Tensor) -> Tensor:
 
 
 def _without_places(record: dict[str, Any]) -> dict[str, Any]:
-    """The record of a recipe with every data folder reduced to the kind of data."""
+    """The record of a recipe with every data specification reduced to kind and options."""
     recipe = {
-        key: _kind(value) if key in ("data", "val_data", "extra_data") and value else value
+        key: data_name(value) if DATA_FIELD.fullmatch(key) and value else value
         for key, value in record["recipe"].items()
     }
     return record | {"recipe": recipe}
-
-
-def _kind(data: str) -> str:
-    kind, _, place = data.partition(":")
-    return kind if Path(place).exists() or "/" in place or "\\" in place else data

@@ -46,9 +46,10 @@ def outcome(folder: Path) -> dict[str, Any]:
     result = json.loads((folder / "result.json").read_text())
     assert result.pop("times")["seconds"] > 0
     names = ["recipe.json", "metrics.jsonl", "audit.json", "classes.json"]
-    evaluations = sorted(folder.glob("evaluations/*/*"))
-    assert len(evaluations) == 4
-    files = [*(folder / name for name in names), *evaluations]
+    evaluations = [p for p in sorted(folder.glob("evaluations/**/*")) if p.is_file()]
+    assert len(evaluations) >= 4
+    sheets = sorted(folder.glob("media/sheets/*"))
+    files = [*(folder / name for name in names), *evaluations, *sheets]
     checkpoint = newest_checkpoint(folder)
     return {
         "result": result,

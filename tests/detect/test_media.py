@@ -48,17 +48,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory, boxed: Callable[..., Path])
 
 
 def test_each_is_listed_with_what_it_shows(folder: Path) -> None:
-    records = json.loads((folder / "pictures.json").read_text())
-    assert {path.name for path in folder.glob("*.jpg")} == {each["file"] for each in records}
-    kinds = [each["kind"] for each in records]
+    captions = json.loads((folder / "captions.json").read_text())
+    assert {path.name for path in folder.glob("*.jpg")} == set(captions)
+    kinds = [name.partition("-")[0] for name in captions]
     assert kinds == ["found"] * 6 + ["wrong"] + ["missed"] * kinds.count("missed")
-    (wrong,) = [each for each in records if each["kind"] == "wrong"]
-    assert wrong["key"] == "01"
-    assert wrong["caption"].startswith("red 0.90: ")
-    missed = {each["key"]: each["caption"] for each in records if each["kind"] == "missed"}
+    assert captions["wrong-01.jpg"].startswith("red 0.90: ")
     # Picture 03 is empty; the second object of 02 and 05 is difficult, so not missed.
-    assert set(missed) == {"00", "01", "04"}
-    assert missed["00"] == "red: nothing found it"
+    missed = {name for name in captions if name.startswith("missed")}
+    assert missed == {"missed-00.jpg", "missed-01.jpg", "missed-04.jpg"}
+    assert captions["missed-00.jpg"] == "red: nothing found it"
 
 
 def test_what_was_found_is_drawn_where_it_is(folder: Path) -> None:

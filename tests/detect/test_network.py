@@ -175,7 +175,7 @@ class TestOnTheCommandLine:
             ("predict a.png --model RUN --weights w.pth", "--weights goes with a model's name"),
             ("predict a.png --model vit13", "a classifier; this takes segmentation models and"),
             ("predict a.png --model frcnn-tinny", "did you mean frcnn-tiny"),
-            ("bench --model RUN --scores .", "--scores: only for a segmentation model"),
+            ("bench --model RUN --scores .", "--scores .: no evaluation there"),
             ("bench --model RUN --runtime openvino", "--runtime openvino: only for"),
             ("export --model frcnn-tiny --out a.onnx", "frcnn-tiny has no published weights"),
             ("export --model RUN --out a.pt", "must end in .onnx (onnx) or .xml (openvino)"),

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from triptych.report.cleaning import clean, data_name, runtime, without_paths
+from triptych.data.without_place import data_name
+from triptych.report.cleaning import clean, runtime, without_paths
 
 FOLDER = Path("/data/ann/runs/secret")
 

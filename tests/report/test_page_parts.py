@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import ModuleType
@@ -118,7 +119,7 @@ def test_pictures_are_shrunk_and_chosen(tmp_path: Path) -> None:
         picture(tmp_path / f"a/{number:03d}.png", (1280, 720) if number == 7 else (32, 24))
         picture(tmp_path / f"b/{number:03d}.png", (32, 24))
     album = media.Album()
-    arms = {"first": tmp_path / "a", "second": tmp_path / "b"}
+    arms = {"first": [tmp_path / "a"], "second": [tmp_path / "b"]}
     media.of_runs(album, "1", arms, ["x/007.jpg"])
     frames = list(dict.fromkeys(entry["frame"] for entry in album.entries))
     assert frames[0] == "007"
@@ -132,6 +133,36 @@ def test_pictures_are_shrunk_and_chosen(tmp_path: Path) -> None:
     content = base64.b64decode(album.data["m1"].partition(",")[2])
     with Image.open(io.BytesIO(content)) as shown:
         assert shown.size == (640, 360)
+
+
+def test_captions_and_sheets(folders: ModuleType, tmp_path: Path) -> None:
+    """Pictures of one name are set side by side, sheets and others stand alone, with captions."""
+    folders.make_comparison(tmp_path / "c", "classify", items=12)
+    for arm in ("first", "second"):
+        run = tmp_path / "c" / arm / "seed-0"
+        picture(run / "media/sheets/augmentation.png")
+        own = next((run / "evaluations").iterdir()) / "media"
+        picture(own / f"only-{arm}.png")
+        picture(own / "both.png")
+        picture(own / "sheets/confusions.png")
+        (own / "captions.json").write_text(json.dumps({f"only-{arm}.png": f"a caption of {arm}"}))
+    report([tmp_path / "c"], tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    cells = look_at(text).cells
+    shown = {name: cell for name, cell in cells.items() if re.search(r"s1-media\.\w+\.m", name)}
+    assert sorted(shown.values()) == [
+        "first, augmentation",
+        "first, both",
+        "first, confusions",
+        "first, only-first: a caption of first",
+        "second, augmentation",
+        "second, both",
+        "second, confusions",
+        "second, only-second: a caption of second",
+    ]
+    assert {name.split(".")[1] for name, c in shown.items() if "both" in c} == {"slider"}
+    assert {name.split(".")[1] for name, c in shown.items() if "only" in c} == {"gallery"}
+    assert sum(name.startswith("s1-media.sheets.") for name in shown) == 4
 
 
 def test_media_that_will_not_do_are_named(tmp_path: Path) -> None:
@@ -182,7 +213,8 @@ def test_predictions(tmp_path: Path) -> None:
     assert "outside" not in text.partition("<script")[0]
 
 
-def test_a_bench(tmp_path: Path) -> None:
+@pytest.mark.parametrize("metric", ["mIoU", "AP50"])
+def test_a_bench(tmp_path: Path, metric: str) -> None:
     row = {
         "model": "street",
         "runtime": "torch",
@@ -194,19 +226,22 @@ def test_a_bench(tmp_path: Path) -> None:
         "weights": "published",
     }
     failed = {"model": "big", "runtime": "torch", "precision": "float32", "error": "no memory"}
-    point = {"model": "street", "mIoU": 0.5, "frames_per_second": 12.34, "on_front": True}
+    point = {"model": "street", "score": 0.5, "frames_per_second": 12.34, "on_front": True}
     record = {
         "size": "480x360",
         "device": "cpu",
         "processor": "a processor",
         "cores": 2,
         "rule": "one at a time",
+        "metric": metric,
         "rows": [row, failed],
         "points": [point | {"claimed": False, "on": "camvid val", "score_size": None}],
     }
     (tmp_path / "bench.json").write_text(json.dumps(record))
     report([tmp_path], tmp_path / "page.html")
-    cells = look_at((tmp_path / "page.html").read_text()).cells
+    text = (tmp_path / "page.html").read_text()
+    assert f">{metric}</th>" in text
+    cells = look_at(text).cells
     assert cells["s1.title"] == "Speed at 480x360 on a processor"
     assert [cells[f"s1.rows.1.{k}"] for k in range(3, 8)] == [
         "12.3",
@@ -217,4 +252,5 @@ def test_a_bench(tmp_path: Path) -> None:
     ]
     assert cells["s1.rows.2.3"] == "failed: no memory"
     assert cells["s1.points.1.2"] == "0.5000"
+    assert f"{metric} (%)" in cells["s1.speed"]
     assert "street" in cells["s1.speed"]

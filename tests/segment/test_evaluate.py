@@ -167,7 +167,7 @@ def test_frames_of_one_size_are_labelled_together() -> None:
 def test_the_folder_holds_all_that_the_scores_follow_from(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "evaluation"
     scores = run(Frames(), shifted, out=out, about={"runtime": "torch"})
-    assert sorted(path.name for path in out.iterdir()) == ["items.parquet", "scores.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["items.parquet", "media", "scores.json"]
     assert [path.name for path in out.parent.iterdir()] == ["evaluation"]
     written = json.loads((out / "scores.json").read_text())
     assert written == scores
@@ -229,7 +229,8 @@ def test_folders_made_for_an_evaluation_that_fails_go(tmp_path: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_an_old_evaluation_is_replaced_only_by_a_whole_one(

@@ -204,7 +204,7 @@ def outcome(out: Path) -> dict[str, Any]:
     result.pop("times")
     files = [
         out / "audit.json", out / "metrics.jsonl", out / "recipe.json",
-        *sorted((out / "evaluations" / "camvid-folds").iterdir()),
+        *sorted(p for p in (out / "evaluations/camvid-folds").rglob("*") if p.is_file()),
         *sorted(out.glob("folds/*/metrics.jsonl")), *sorted(out.glob("folds/*/audit.json")),
     ]  # fmt: skip
     return {"result": result, **{str(f.relative_to(out)): f.read_bytes() for f in files}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,17 @@ def read_items(path: Path) -> pa.Table:
     return table
 
 
-def write_evaluation(out: Path, table: pa.Table, about: dict[str, Any]) -> dict[str, Any]:
-    """Write `scores.json` and `items.parquet` into the folder `out`; return the scores."""
+def write_evaluation(
+    out: Path,
+    table: pa.Table,
+    about: dict[str, Any],
+    pictures: Callable[[Path], None] | None = None,
+) -> dict[str, Any]:
+    """Write `scores.json` and `items.parquet` into the folder `out`, and what `pictures` writes
+    into a folder; return the scores."""
     scores = {**about, **scores_of(table)}
     with replaced_folder(out) as folder:
         write_files(folder, scores, table)
+        if pictures is not None:
+            pictures(folder)
     return scores

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from triptych.classify.evaluate import (
     scores_of,
     write_evaluation,
 )
+from triptych.classify.media import VERSIONS, write_augmented, write_confusions
 from triptych.classify.models import create, set_drop_path
 from triptych.classify.recipes import ClassifyRecipe
 from triptych.classify.sampler import epoch_order
@@ -331,7 +333,11 @@ def conclude(
         state.diverged |= not bool(logits.isfinite().all())
         about = {"model": recipe.model, "data": split.name, "split": name}
         folder = run.folder / "evaluations" / f"{split.name}-{name}"
-        found[name] = write_evaluation(folder, items_table(logits, split), about)
+        items = items_table(logits, split)
+        pictures = partial(write_confusions, items=items, data=split)
+        found[name] = write_evaluation(folder, items, about, pictures)
+    plan = augmentation_of(recipe, data.images.shape[-1])
+    write_augmented(run.folder, data.images[:VERSIONS].cpu(), recipe, plan, seed)
     scores = headline(found["test"])
     run.log(state.step if step is None else step, "test", epoch=state.epoch, **scores)
     assert state.witness is not None

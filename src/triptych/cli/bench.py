@@ -34,8 +34,8 @@ from triptych.errors import UserError, WorkFailed
 )
 @click.option(
     "--scores", multiple=True, type=FILE, metavar="PLACE",
-    help="Of segmentation models: a scores.json, or a folder of evaluations or of a run; claimed "
-    "scores otherwise.",
+    help="A scores.json, or a folder of evaluations or of a run; claimed scores otherwise, where "
+    "there are any.",
 )  # fmt: skip
 @click.option("--out", type=FILE, help="Keep bench.json and the figure in this folder.")
 @DEVICE
@@ -65,13 +65,11 @@ def bench(
     chosen = with_weights(models, weights)
     study = study_of_models(chosen_models(models))
     if study == "detect":
-        refuse_options(
-            "detect", {"--scores": bool(scores), "--runtime openvino": runtime == "openvino"}
-        )
+        refuse_options("detect", {"--runtime openvino": runtime == "openvino"})
         from triptych.detect import bench as detect
 
         limits = detect.BenchOptions(size, seconds or 3.0, frames, device)
-        _finish(detect.bench(chosen, limits), out, as_json, detect.describe)
+        _finish(detect.bench(chosen, limits, scores), out, as_json, detect.describe)
         return
     from triptych.segment import bench as segment
 

@@ -1,15 +1,21 @@
-"""`triptych bench` for detectors: how fast they are on this machine."""
+"""`triptych bench` for detectors: how fast they are on this machine, and what that is worth."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from triptych.benching import ENOUGH_FOR_P95, run_in_own_process, table, unique_names
+from triptych.benching import ENOUGH_FOR_P95, run_in_own_process
+from triptych.benching.known_scores import Metric, Model
+from triptych.benching.points import point_lines
+from triptych.benching.record import Scoring, bench_record
+from triptych.benching.table import table
+from triptych.detect.bench_measure import Task
+from triptych.detect.models import is_name
 from triptych.detect.network import check_network, network_name
+from triptych.detect.scores import AP50
 from triptych.errors import UserError
 from triptych.progress import bar
 
@@ -22,6 +28,10 @@ RULE = (
     "picture and weights: detections says how many were given for the test picture. Random weights "
     "propose as many as they may, which is the slowest case."
 )
+
+METRIC = Metric(AP50, rules=("iou", "plus_one", "score_floor", "max_detections", AP50))
+"""Detectors resize pictures as they do for their speed, so the size of an evaluation says nothing
+beside it."""
 
 
 @dataclass(frozen=True)
@@ -37,51 +47,30 @@ class BenchOptions:
     progress: bool = True
 
 
-@dataclass(frozen=True)
-class Task:
-    """What to measure."""
-
-    model: str
-    weights: str | None
-    """A file; None for those of a run, or random ones of a registry name."""
-    device: str
-    size: tuple[int, int]
-    seconds: float
-    frames: int | None
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @staticmethod
-    def from_json(text: str) -> Task:
-        fields = json.loads(text)
-        return Task(**{**fields, "size": tuple(fields["size"])})
-
-
 def bench(
-    models: Sequence[tuple[str, Path | None]], options: BenchOptions | None = None
+    models: Sequence[tuple[str, Path | None]],
+    options: BenchOptions | None = None,
+    scores: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Measure detectors, each a registry name or a run folder with a file of weights or None.
 
-    All in PyTorch and float32. A registry name without a file gets random weights. Returns the
-    record: `rows`, one a model, with an `error` where it could not be measured. Raises UserError
+    All in PyTorch and float32. A registry name without a file gets random weights. `scores` are
+    places of evaluations (see `read_scores`). Returns the record: `rows`, one a model, with an
+    `error` where it could not be measured; `points`, one a model that has a score. Raises UserError
     where a request cannot work, before anything is measured.
     """
-    from triptych.inference.choice import processor
-    from triptych.inference.runners import cores
-    from triptych.runtime import runtime_record
-    from triptych.training.device import device_name, pick_device
+    from triptych.training.device import pick_device
 
     options = options or BenchOptions()
     for model, weights in models:
         if Path(model).is_file():
             raise UserError(f"--model {model}: a file; bench takes a detector's name or run folder")
         check_network(model, weights)
+    scoring = Scoring.of(METRIC, [known_model(model) for model, _ in models], scores)
     device = pick_device(options.device)
-    shown = unique_names([network_name(model) for model, _ in models])
     rows: list[dict[str, Any]] = []
     with bar("bench", len(models), unit="rows", show=options.progress) as progress:
-        for name, (model, weights) in zip(shown, models, strict=True):
+        for name, (model, weights) in zip(scoring.models, models, strict=True):
             task = Task(
                 model,
                 None if weights is None else str(weights),
@@ -93,18 +82,16 @@ def bench(
             measured = run_in_own_process("triptych.detect.bench_measure", task.to_json())
             rows.append({"model": name, "runtime": "torch", "precision": "float32", **measured})
             progress.advance(note=name)
-    return {
-        "size": f"{options.size[1]}x{options.size[0]}",
-        "device": device_name(device),
-        "processor": processor(),
-        "cores": cores(),
-        "versions": runtime_record(str(device))["versions"],
-        "rule": RULE,
-        "rows": rows,
-        "points": [],
-    }
+    return bench_record(scoring, rows, size=options.size, device=device, rule=RULE)
+
+
+def known_model(model: str) -> Model:
+    """`model` as `--model` says it. No weights of whole detectors are published."""
+    if is_name(model):
+        return Model(network_name(model), registered=True)
+    return Model(network_name(model), registered=False, run=Path(model).resolve())
 
 
 def describe(record: Mapping[str, Any]) -> str:
     """The record as a table for a person."""
-    return "\n".join(table(record))
+    return "\n".join([*table(record), *point_lines(record)])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
@@ -17,8 +15,8 @@ from triptych.detect.detections import Detections, no_detections
 from triptych.detect.draw import draw_boxes
 from triptych.detect.items import DetectionItems
 from triptych.detect.mistakes import Box, missed_objects, wrong_detections
+from triptych.evaluation_folder import CAPTIONS, MEDIA, media_name
 
-MEDIA, LIST = "media", "pictures.json"
 EACH = 8
 """Pictures of each kind."""
 SURE = 0.5
@@ -28,7 +26,7 @@ _SIDE = 640
 
 
 def write_media(folder: Path, items: DetectionItems, data: DetectionData) -> None:
-    """Write `media/` into an evaluation's folder: pictures, and `pictures.json` with what each is.
+    """Write `media/` into an evaluation's folder: pictures, and `captions.json` with what each is.
 
     `found`: pictures evenly over the split, with all detections from a score of 0.5 on and,
     dashed, the objects. `wrong`: the surest wrong detections, at most one a picture. `missed`:
@@ -36,16 +34,16 @@ def write_media(folder: Path, items: DetectionItems, data: DetectionData) -> Non
     """
     media = folder / MEDIA
     media.mkdir()
-    records: list[dict[str, Any]] = []
+    captions: dict[str, str] = {}
     for kind, index, picture, caption in _pictures(items, data):
         # By the image's name: what two detectors make of one image has one name.
-        safe = re.sub(r"[^\w.-]+", "_", items.keys[index])
-        name = f"{kind}-{safe}.jpg"
+        name = f"{kind}-{media_name(items.keys[index])}.jpg"
         shown = Pillow.fromarray(picture)
         shown.thumbnail((_SIDE, _SIDE))
         shown.save(media / name, quality=88)
-        records.append({"file": name, "kind": kind, "key": items.keys[index], "caption": caption})
-    (media / LIST).write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n")
+        captions[name] = caption
+    text = json.dumps(captions, indent=2, ensure_ascii=False) + "\n"
+    (media / CAPTIONS).write_text(text, encoding="utf-8")
 
 
 def _pictures(items: DetectionItems, data: DetectionData) -> Iterator[tuple[str, int, Image, str]]:

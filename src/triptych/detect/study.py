@@ -53,7 +53,8 @@ def predict_items(arm: Predictions, data: str, split: str, metric: str, folder: 
     source = source_digest(arm)
     if not _is_of(folder, source, truth.fingerprint()):
         opened = open_predictor(arm.source, arm.weights, data=truth)
-        evaluate(opened.predictor, truth, rules=RULES, out=folder, about={"source": source})
+        about = {**opened.told, "source": source}
+        evaluate(opened.predictor, truth, rules=RULES, out=folder, about=about)
     return study_items(read_items(folder / ITEMS), metric)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from triptych.data.without_place import DATA_FIELD, data_name
+
 KEPT_RUNTIME = ("device", "system", "python", "versions", "commit")
-_DATA = re.compile(r"data|.+_data")
-_OPTION = re.compile(r"\w+=\w+")
 # Absolute, in a home, or relative with dots: `/a/b`, `~/a`, `../a`, `file:///a`.
 _PATH = re.compile(r"(?<![\w.~/-])(?:file://|~\w*|\.{1,2})?(?:/[^\s/'\"`:;,|()<>]+)+/?")
 
@@ -29,7 +29,7 @@ def clean(value: Any, folder: Path, key: str = "", name_data: bool = False) -> A
         return [clean(each, folder, key, name_data) for each in value]
     if not isinstance(value, str):
         return value
-    if _DATA.fullmatch(key) and ":" in value:
+    if DATA_FIELD.fullmatch(key) and ":" in value:
         return data_name(value, name_data)
     if key in ("source", "weights"):
         return Path(value).name
@@ -43,16 +43,6 @@ def without_paths(text: str, folder: Path) -> str:
         if len(place) > 1:
             text = re.sub(rf"(?<![\w./-]){re.escape(place)}(?![\w.-])", word, text)
     return _PATH.sub(lambda found: found[0].rstrip("/").rpartition("/")[2], text)
-
-
-def data_name(spec: str, with_folder: bool = False) -> str:
-    """`cifar100:../data/x` → `cifar100`, `folder:/a/b,size=64` → `folder:size=64`."""
-    kind, _, rest = spec.partition(":")
-    parts = rest.split(",")
-    options = [part for part in parts if _OPTION.fullmatch(part)]
-    place = ",".join(part for part in parts if part not in options)
-    kept = [Path(place).name, *options] if with_folder and place else options
-    return ":".join([kind, ",".join(kept)]) if kept else kind
 
 
 def runtime(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Pictures and videos of a page: what a folder holds, which are chosen, and how they travel.
 
-Two kinds of folders have them: `evaluations/*/media/` of a run (`FRAME.png`, or a sub-folder for
-each of several layers such as `input` and `labels`), and what `triptych predict` wrote. A page
+Two kinds of folders have them: `media/` of a run and of its `evaluations/*` (`FRAME.png`, or a
+sub-folder for each of several layers such as `input` and `labels`, and `sheets` for pictures that
+stand alone), and what `triptych predict` wrote. A page
 shows at most `MOST_FRAMES` frames of each, shrunk, within `ROOM` bytes in all. What each picture is
 stands in the store, with the digest of its bytes; the bytes themselves only in the page.
 """
@@ -12,7 +13,7 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from triptych.evaluation_folder import CAPTIONS, SHEETS, media_name
 from triptych.pictures import natural_order
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -104,23 +106,32 @@ def pictures_in(folder: Path) -> dict[str, dict[str, Path]]:
 def of_runs(
     album: Album,
     number: str,
-    media: dict[str, Path],
+    media: Mapping[str, Sequence[Path]],
     first: Sequence[str] = (),
 ) -> None:
-    """The media of arms, arm → its `media` folder; `first` are the frames to choose first.
+    """The media of arms, arm → its `media` folders; `first` are the frames to choose first.
 
     Of layers of one name that all arms have and that are the same everywhere (`input`, `truth`)
     the first arm's are taken.
     """
     layers: dict[str, dict[str, Path]] = {}
-    for arm, folder in media.items():
+    said: dict[Path, str] = {}
+    places = [(arm, folder) for arm, folders in media.items() for folder in folders]
+    for arm, folder in places:
+        captions = _captions(folder)
         for layer, frames in pictures_in(folder).items():
+            if layer == SHEETS:
+                for frame, file in frames.items():
+                    album.add(number, arm, frame, file, sheet=3, alone=True)
+                continue
             name = layer if layer in ("input", "truth") else arm
             if layer not in ("", "input", "truth", "labels"):
                 name = f"{arm}, {layer}"
             layers.setdefault(name, {}).update(
                 {k: v for k, v in frames.items() if k not in layers.get(name, {})}
             )
+            if layer == "":
+                said |= {file: captions.get(file.name, "") for file in frames.values()}
     for layer, frames in layers.items():
         for frame in [f for f, file in frames.items() if file.suffix.lower() in VIDEOS]:
             album.add(number, layer, frame, frames.pop(frame))
@@ -128,25 +139,41 @@ def of_runs(
     for frame in chosen(frames_of, first):
         for layer, frames in frames_of.items():
             if frame in frames:
-                album.add(number, layer, frame, frames[frame])
+                file = frames[frame]
+                album.add(number, layer, frame, file, caption=said.get(file, ""))
+
+
+def _captions(folder: Path) -> dict[str, str]:
+    """What its pictures are, by file name; nothing where that is not on record."""
+    try:
+        found = json.loads((folder / CAPTIONS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
 
 
 def chosen(layers: dict[str, dict[str, Path]], first: Sequence[str]) -> list[str]:
-    """Frames to show: those named first, then evenly from those that most layers have."""
+    """Frames to show: those named first, then evenly from those that most layers have, then, where
+    there is room, evenly from the rest."""
     if not layers:
         return []
     counts: dict[str, int] = {}
     for frames in layers.values():
         for frame in frames:
             counts[frame] = counts.get(frame, 0) + 1
-    shared = [frame for frame, count in counts.items() if count == max(counts.values())]
     most = max(1, min(MOST_FRAMES, MOST_PICTURES // len(layers)))
-    stems = [Path(frame).stem for frame in first]
-    begin = [frame for frame in stems if frame in counts][: max(1, most // 3)]
-    rest = [frame for frame in shared if frame not in begin]
-    step = max(1, -(-len(rest) // max(1, most - len(begin))))
-    picked = {*begin, *rest[::step][: most - len(begin)]}
-    return [*begin, *(frame for frame in shared if frame in picked and frame not in begin)]
+    # A folder that was made by hand has the frames' own names.
+    named = [name for frame in first for name in (media_name(frame), Path(frame).stem)]
+    found = [name for name in dict.fromkeys(named) if name in counts][: max(1, most // 3)]
+    shared = [f for f, count in counts.items() if count == max(counts.values()) and f not in found]
+    found += _evenly(shared, most - len(found))
+    rest = [frame for frame in counts if frame not in found and frame not in shared]
+    return found + _evenly(rest, most - len(found))
+
+
+def _evenly(frames: Sequence[str], most: int) -> list[str]:
+    step = max(1, -(-len(frames) // max(1, most)))
+    return list(frames[::step][:most])
 
 
 def of_predictions(album: Album, number: str, folder: Path) -> None:

@@ -174,16 +174,19 @@ def add_bench(section: Section, folder: Path) -> None:
             )
         )
     header = ("model", "runtime", "frames/s", "p50, ms", "p95, ms", "peak memory, MiB", "weights")
+    if record["points"]:
+        section.add(
+            drawing(
+                section,
+                "speed",
+                "Accuracy against speed",
+                f"{record['metric']} over frames per second; the front of models that no other "
+                "beats in both is joined. The table below has the speeds.",
+                speed_figure(record),
+            ),
+            _points(record),
+        )
     section.add(
-        drawing(
-            section,
-            "speed",
-            "Accuracy against speed",
-            "Scores over frames per second; the front of models that no other beats in both is "
-            "joined. The table below has the speeds.",
-            speed_figure(record) if record.get("points") else None,
-        ),
-        _points(record),
         tabular("rows", "Speed", header, rows, note=str(record.get("rule", ""))),
         Sentences("where", (f"{record['cores']} cores, {record['device']}.",), "plain"),
     )
@@ -193,15 +196,15 @@ def _points(record: Mapping[str, Any]) -> Tabular | None:
     rows = [
         (
             str(point["model"]),
-            score(point["mIoU"]),
+            score(point["score"]),
             "claimed" if point["claimed"] else "measured",
             str(point["on"]),
             f"{point['frames_per_second']:.1f}",
             "yes" if point["on_front"] else "no",
         )
-        for point in record.get("points", ())
+        for point in record["points"]
     ]
-    header = ("model", "mIoU", "score is", "on", "frames/s", "on the front")
+    header = ("model", str(record["metric"]), "score is", "on", "frames/s", "on the front")
     return tabular("points", "Accuracy against speed", header, rows)
 
 

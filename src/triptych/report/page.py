@@ -165,7 +165,8 @@ def _add_media(section: Section, entries: list[dict[str, Any]]) -> None:
     if moving:
         part.add(Media("videos", "Videos", moving))
     differ = tuple(p for p, e in zip(pictures, entries, strict=True) if "differs" in e)
-    still = tuple(p for p in pictures if not p.video and p not in differ)
+    alone = tuple(p for p, e in zip(pictures, entries, strict=True) if "alone" in e)
+    still = tuple(p for p in pictures if not p.video and p not in (*differ, *alone))
     by_frame: dict[str, set[str]] = {}
     for picture in still:
         by_frame.setdefault(picture.frame, set()).add(picture.layer)
@@ -179,12 +180,15 @@ def _add_media(section: Section, entries: list[dict[str, Any]]) -> None:
         part.add(Media("differ", "Frames in which models differ most", differ))
     if rest := tuple(picture for picture in still if picture.frame not in frames):
         part.add(Media("gallery", "Pictures", rest))
+    if alone:
+        beside = tuple(sorted(alone, key=lambda picture: picture.frame))
+        part.add(Media("sheets", "What entered the models, and what they confuse", beside))
 
 
 def _caption(entry: Mapping[str, Any]) -> str:
     agreement = entry.get("differs")
     if agreement is None:
-        return ""
+        return str(entry.get("caption", ""))
     return f"{1 - float(agreement):.1%} of the pixels differ"
 
 

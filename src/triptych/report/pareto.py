@@ -47,10 +47,10 @@ def write_bench(record: Mapping[str, Any], out: Path) -> list[Path]:
 
 
 def speed_figure(record: Mapping[str, Any]) -> Figure | None:
-    """mIoU over frames per second of a bench record's points; None where there are none.
+    """Scores over frames per second of a bench record's points; None where there are none.
 
     The Pareto front is joined by steps: what lies below and left of it is beaten in both. Hollow
-    marks are scores that are claimed, or of other data than the front's.
+    marks are scores that are claimed, of other data than the front's, or by other rules.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
@@ -66,14 +66,14 @@ def speed_figure(record: Mapping[str, Any]) -> Figure | None:
             key=lambda point: float(point["frames_per_second"]),
         )
         speeds = [float(point["frames_per_second"]) for point in points]
-        scores = [float(point["mIoU"]) for point in points]
+        scores = [float(point["score"]) for point in points]
         axes.set_xscale("log")
         # Room for the names at the right.
         axes.set_xlim(min(speeds) / 1.3, 1.8 * max(speeds) * (max(speeds) / min(speeds)) ** 0.15)
         margin = max(0.04, 0.12 * (max(scores) - min(scores)))
         axes.set_ylim(min(scores) - margin, max(scores) + margin)
         xs = [point["frames_per_second"] for point in front]
-        ys = [point["mIoU"] for point in front]
+        ys = [point["score"] for point in front]
         # Left of its slowest point the front goes on level, right of its fastest it falls.
         axes.step(
             [axes.get_xlim()[0], *xs, xs[-1]], [ys[0], *ys, axes.get_ylim()[0]],
@@ -84,7 +84,7 @@ def speed_figure(record: Mapping[str, Any]) -> Figure | None:
         _names(axes, points)
         _plain_numbers(axes)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
-        axes.set_ylabel("mIoU (%)")
+        axes.set_ylabel(f"{record['metric']} (%)")
         axes.set_xlabel("frames per second (log scale)")
         axes.set_title(f"Accuracy against speed, {record['size']}", loc="left")
         axes.grid(True, color="#E5E5E5", linewidth=0.8)
@@ -103,7 +103,7 @@ def notes(record: Mapping[str, Any]) -> list[str]:
     sizes = sorted({str(p["score_size"]) for p in points if p["score_size"] and _alike(p, main)})
     other = [size for size in sizes if size != record["size"]]
     at = f", frames resized to {', '.join(other)}, not to {record['size']}" if other else ""
-    lines.append(f"mIoU: {how} on {main['on']}{at}; blue: Pareto front")
+    lines.append(f"{record['metric']}: {how} on {main['on']}{at}; blue: Pareto front")
     hollow = sorted({_whose(point) for point in points if not _alike(point, main)})
     if hollow:
         lines.append(f"hollow: {'; '.join(hollow)}, not comparable with the rest")
@@ -124,7 +124,7 @@ def _mark(axes: Axes, point: Point, main: Point) -> None:
         colour = VERMILLION
     axes.plot(
         point["frames_per_second"],
-        point["mIoU"],
+        point["score"],
         "o",
         markersize=7,
         color=colour,
@@ -136,7 +136,7 @@ def _mark(axes: Axes, point: Point, main: Point) -> None:
 def _names(axes: Axes, points: Sequence[Point]) -> None:
     """Each point's name beside it, where it lies on no mark and on no other name."""
     shown = axes.transData + axes.transAxes.inverted()
-    places = [shown.transform((point["frames_per_second"], point["mIoU"])) for point in points]
+    places = [shown.transform((point["frames_per_second"], point["score"])) for point in points]
     taken = [(x - MARK, x + MARK, y) for x, y in places]
     for point, (x, y) in zip(points, places, strict=True):
         name = str(point["model"])
@@ -162,7 +162,7 @@ def _names(axes: Axes, points: Sequence[Point]) -> None:
         taken.append((begin, begin + length, height))
         axes.annotate(
             name,
-            (point["frames_per_second"], point["mIoU"]),
+            (point["frames_per_second"], point["score"]),
             xytext=(begin, height),
             textcoords="axes fraction",
             va="center",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.errors import TriptychError, UserError, WorkFailed
+from triptych.evaluation_folder import MEDIA
 from triptych.report import media
 from triptych.report.compact import texts
 from triptych.report.exported import export
@@ -138,20 +139,19 @@ def _album(found: Gathered, hidden: Anonymous | None) -> media.Album:
     return album
 
 
-def _media_folders(kind: str, folder: Path) -> dict[str, Path]:
-    """Arm → the `media` folder of its first run that has one."""
+def _media_folders(kind: str, folder: Path) -> dict[str, list[Path]]:
+    """Arm → the `media` folders of its first run that has one."""
     if kind == "comparison":
-        runs = sorted(folder.glob("*/seed-*/evaluations/*/media"))
-        own = [(place.parents[3].name, place) for place in runs]
-        own += [(p.parent.name, p) for p in sorted(folder.glob("*/media"))]
-    elif kind == "run":
-        own = [(folder.name, place) for place in sorted(folder.glob("evaluations/*/media"))]
+        runs = [*sorted(folder.glob("*/seed-*")), *(p.parent for p in folder.glob("*/media"))]
+        own = [(run.parent.name if run.name.startswith("seed-") else run.name, run) for run in runs]
     else:
-        own = [(folder.name, folder / "media")]
-    found: dict[str, Path] = {}
-    for arm, place in own:
-        if place.is_dir():
-            found.setdefault(arm, place)
+        own = [(folder.name, folder)]
+    found: dict[str, list[Path]] = {}
+    for arm, run in own:
+        # What was evaluated last, the test split, says most.
+        places = [*sorted(run.glob(f"evaluations/*/{MEDIA}"))[:1], run / MEDIA]
+        if arm not in found and (there := [place for place in places if place.is_dir()]):
+            found[arm] = there
     return found
 
 

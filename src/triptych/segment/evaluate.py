@@ -19,6 +19,7 @@ from triptych.errors import UserError
 from triptych.evaluation_folder import replaced_folder, write_files
 from triptych.progress import bar
 from triptych.segment.labeller import FrameKey, Labeller
+from triptych.segment.media import Shown
 from triptych.segment.metrics import boundary_f, confusion_matrix
 from triptych.segment.scores import Item, items_table, scores_of
 
@@ -43,17 +44,18 @@ def evaluate(
     labeller tells of itself (`TOLD`, see `NetworkLabeller`; null for label images), and `about`.
 
     With `out`, the folder gets `scores.json` and `items.parquet` (per image; all scores follow
-    from it, see `triptych.segment.scores`) in one rename when the evaluation is whole; until
-    then an evaluation that lies there stays as it is. Raises UserError for a frame that cannot
-    be read or labelled (none is dropped), for classes without a mapping, and for an `out` that
-    holds something else.
+    from it, see `triptych.segment.scores`) and some frames as pictures (see `Shown`), in one
+    rename when the evaluation is whole; until then an evaluation that lies there stays as it is.
+    Raises UserError for a frame that cannot be read or labelled (none is dropped), for classes
+    without a mapping, and for an `out` that holds something else.
     """
     if batch_size < 1:
         raise UserError(f"--batch-size must be at least 1, not {batch_size}")
     if mapping is None:
         mapping = mapping_between(labeller.classes, data.classes)
     with nullcontext() if out is None else replaced_folder(out) as part:
-        items = score_frames(labeller, data, mapping, batch_size, progress)
+        shown = None if part is None else Shown(part, data)
+        items = score_frames(labeller, data, mapping, batch_size, progress, shown)
         scores = {
             "model": labeller.name,
             "data": data.name,
@@ -75,8 +77,9 @@ def score_frames(
     mapping: ClassMapping,
     batch_size: int,
     progress: bool,
+    shown: Shown | None = None,
 ) -> list[Item]:
-    """Items of all frames in the data's order.
+    """Items of all frames in the data's order; some of the frames are `shown`.
 
     One thread more than the labeller can use, so that one reads and scores while others label.
     """
@@ -94,7 +97,11 @@ def score_frames(
             with turns:
                 predicted = labeller.labels(images, keys, loaded[members[0]][1].shape)
             for member, labels in zip(members, predicted, strict=True):
-                items[member] = _score(data, indices[member], *loaded[member], labels, mapping)
+                index, (picture, truth) = indices[member], loaded[member]
+                ours = _mapped(labels, mapping, data.keys[index])
+                items[member] = _score(data, index, picture, truth, ours)
+                if shown is not None:
+                    shown.write(index, picture, truth, ours)
         return [items[member] for member in range(len(indices))]
 
     batches = [
@@ -104,31 +111,29 @@ def score_frames(
     found: list[Item] = []
     title = f"{labeller.name} on {data.name} {data.split}"
     with (
-        bar(title, len(data), unit="frame", show=progress) as shown,
+        bar(title, len(data), unit="frame", show=progress) as done,
         ThreadPoolExecutor(labeller.concurrency + 1, "evaluate") as pool,
     ):
         try:
             for items in pool.map(work, batches):
                 found += items
-                shown.advance(len(items))
+                done.advance(len(items))
         except BaseException:
             stop.set()
             raise
     return found
 
 
-def _score(
-    data: LabelledData,
-    index: int,
-    picture: Image,
-    truth: LabelMap,
-    predicted: NDArray[np.uint8],
-    mapping: ClassMapping,
-) -> Item:
+def _mapped(predicted: NDArray[np.uint8], mapping: ClassMapping, key: str) -> LabelMap:
     try:
-        labels = mapping.apply(predicted)
+        return mapping.apply(predicted)
     except UserError as error:
-        raise UserError(f"{data.keys[index]}: {error}") from error
+        raise UserError(f"{key}: {error}") from error
+
+
+def _score(
+    data: LabelledData, index: int, picture: Image, truth: LabelMap, labels: LabelMap
+) -> Item:
     classes = len(data.classes)
     return Item(
         data.keys[index],

@@ -6,6 +6,7 @@ frames; a drive that was never trained on is what says something about the next 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from triptych.audit import TESTIMONY
 from triptych.data.labelled import LabelledData
 from triptych.data.open_data import open_data
 from triptych.errors import UserError
-from triptych.evaluation_folder import ITEMS, replaced_folder, write_files
+from triptych.evaluation_folder import ITEMS, MEDIA, replaced_folder, write_files
 from triptych.run import Run, read_json, read_result, write_json
 from triptych.segment.joined import with_extra
 from triptych.segment.objective import loss_fingerprint
@@ -98,9 +99,11 @@ def _join_evaluations(
 ) -> dict[str, Any]:
     items: list[Item] = []
     classes: list[str] = []
+    folds = []
     for drive, result in results.items():
         name = str(result["data"]).replace(" ", "-")
-        of_fold, classes = read_items(out / FOLDS / drive / "evaluations" / name / ITEMS)
+        folds.append(out / FOLDS / drive / "evaluations" / name)
+        of_fold, classes = read_items(folds[-1] / ITEMS)
         items += of_fold
     scores = {
         "model": "leave one drive out",
@@ -111,6 +114,9 @@ def _join_evaluations(
     }
     with replaced_folder(out / "evaluations" / f"{data}-{SPLIT}") as part:
         write_files(part, scores, items_table(items, classes))
+        for fold in folds:
+            if (fold / MEDIA).is_dir():
+                shutil.copytree(fold / MEDIA, part / MEDIA, dirs_exist_ok=True)
     return scores
 
 

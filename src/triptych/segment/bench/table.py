@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from triptych.benching import ENOUGH_FOR_P95, run_in_own_process, table, unique_names
+from triptych.benching import ENOUGH_FOR_P95, run_in_own_process
+from triptych.benching.points import point_lines
+from triptych.benching.record import Scoring, bench_record
+from triptych.benching.table import table
 from triptych.errors import UserError
 from triptych.progress import bar
-from triptych.segment.bench.known_scores import Measured, Score, read_scores, scores_of
+from triptych.segment.bench.known import MIOU, known_model
 from triptych.segment.bench.measure import Task
-from triptych.segment.network import check_network, must_agree, network_name
-
-log = logging.getLogger("triptych")
+from triptych.segment.network import check_network, must_agree
 
 RULE = (
     "Pictures of this size, already in memory, to label maps of the same size; normalisation and "
@@ -63,29 +63,26 @@ def bench(
     and whether it is on the Pareto front. Raises UserError where a request cannot work, before
     anything is measured.
     """
-    from triptych.inference.choice import candidates, processor
-    from triptych.inference.runners import cores
-    from triptych.runtime import runtime_record
-    from triptych.training.device import device_name, pick_device
+    from triptych.inference.choice import candidates
+    from triptych.training.device import pick_device
 
     options = options or BenchOptions()
     for model, weights in models:
         check_network(model, weights)
         if weights is not None and not weights.is_file():
             raise UserError(f"--weights {weights}: no such file")
-    known = read_scores(scores)
+    scoring = Scoring.of(MIOU, [known_model(model) for model, _ in models], scores)
     device = pick_device(options.device)
     runtimes = candidates("auto" if options.runtime == "all" else options.runtime, device)
     if options.runtime == "openvino" and device.type != "cpu":
         raise UserError(f"--runtime openvino runs on the processor, not on {device}: --device cpu")
-    shown = shown_names([model for model, _ in models])
     rows: list[dict[str, Any]] = []
     total = len(models) * len(runtimes)
     with (
         bar("bench", total, unit="rows", show=options.progress) as progress,
         tempfile.TemporaryDirectory() as folder,
     ):
-        for name, (model, weights) in zip(shown, models, strict=True):
+        for name, (model, weights) in zip(scoring.models, models, strict=True):
             first: Path | None = None
             for number, runtime in enumerate(runtimes):
                 labels = Path(folder) / f"{number}.npy"
@@ -115,38 +112,7 @@ def bench(
                     }
                 )
                 progress.advance(note=f"{name}, {runtime}")
-    opened = _opened(shown, [model for model, _ in models], rows)
-    named = dict(zip(opened, scores_of(list(opened.values()), known), strict=True))
-    for name, score in named.items():
-        if known and (score is None or score.claimed):
-            log.warning("--scores: none of them is of %s with these weights", name)
-    return {
-        "size": f"{options.size[1]}x{options.size[0]}",
-        "device": device_name(device),
-        "processor": processor(),
-        "cores": cores(),
-        "versions": runtime_record(str(device))["versions"],
-        "rule": RULE,
-        "rows": rows,
-        "points": points(rows, named),
-    }
-
-
-def shown_names(models: Sequence[str]) -> list[str]:
-    """A registry name as it is, a folder by the end of its path; numbered where two are equal."""
-    return unique_names([network_name(model) for model in models])
-
-
-def _opened(
-    shown: Sequence[str], models: Sequence[str], rows: Sequence[Mapping[str, Any]]
-) -> dict[str, Measured]:
-    """The models of which a row could be measured, by the names that are shown."""
-    result = {}
-    for name, model in zip(shown, models, strict=True):
-        row = next((row for row in rows if row["model"] == name and "error" not in row), None)
-        if row is not None:
-            result[name] = Measured(model, row["weights"], row["weights_digest"])
-    return result
+    return bench_record(scoring, rows, size=options.size, device=device, rule=RULE, against=against)
 
 
 def in_own_process(task: Task) -> dict[str, Any]:
@@ -158,44 +124,8 @@ def _agreement(first: Path, second: Path) -> float:
     return float((np.load(first) == np.load(second)).mean())
 
 
-def points(
-    rows: Sequence[Mapping[str, Any]], scores: Mapping[str, Score | None]
-) -> list[dict[str, Any]]:
-    """One point a model that has a score and a speed, with the Pareto front of those alike.
-
-    What rows are considered is said by `RULE`. Scores of different data are not alike: the front
-    is that of the kind that most models have.
-    """
-    found = []
-    for name, score in scores.items():
-        fit = [
-            row for row in rows if row["model"] == name and "error" not in row and not _against(row)
-        ]
-        if not fit or score is None:
-            continue
-        best = max(fit, key=lambda row: float(row["frames_per_second"]))
-        found.append(
-            {
-                "model": name,
-                "frames_per_second": best["frames_per_second"],
-                "runtime": f"{best['runtime']} {best['precision']}",
-                "mIoU": score.mIoU,
-                "on": score.on,
-                "score_size": score.size,
-                "claimed": score.claimed,
-            }
-        )
-    # Measured before claimed, then the data that most of them share.
-    kinds = [(not point["claimed"], point["on"]) for point in found]
-    main = max(kinds, key=lambda kind: (kind[0], kinds.count(kind)), default=None)
-    alike = [point for point, kind in zip(found, kinds, strict=True) if kind == main]
-    for point in found:
-        point["on_front"] = point in alike and not any(_dominates(other, point) for other in alike)
-    return found
-
-
-def _against(row: Mapping[str, Any]) -> str:
-    """Why a row is not considered for the points; empty where it is."""
+def against(row: Mapping[str, Any]) -> str:
+    """Why a row is not considered for the points, see `RULE`; empty where it is."""
     must = row["labels_must_agree"]
     if must is None:
         return "" if row["precision"] == "float32" else "not considered: random weights"
@@ -203,22 +133,6 @@ def _against(row: Mapping[str, Any]) -> str:
     return "" if agree >= must else f"{agree:.1%} of labels agree"
 
 
-def _dominates(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether `one` is at least as fast and as good, and better in one of the two."""
-    pairs = [(one[key], other[key]) for key in ("frames_per_second", "mIoU")]
-    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
-
-
 def describe(record: Mapping[str, Any]) -> str:
     """The record as a table for a person."""
-    lines = table(record, _against)
-    if record["points"]:
-        lines += ["", "accuracy against speed (*: on the Pareto front):"]
-    for point in sorted(record["points"], key=lambda each: -each["frames_per_second"]):
-        mark = "*" if point["on_front"] else " "
-        whose = "claimed on" if point["claimed"] else "measured on"
-        lines.append(
-            f"{mark} {point['model']:<24} {point['frames_per_second']:>7.1f} frames/s  "
-            f"mIoU {point['mIoU']:.3f} {whose} {point['on']}"
-        )
-    return "\n".join(lines)
+    return "\n".join([*table(record, against), *point_lines(record)])

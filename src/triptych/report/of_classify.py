@@ -67,10 +67,7 @@ def add_classify(section: Section, subject: Subject) -> None:
         section.add(Sentences("pictures-how", (HOW,), "plain"))
 
 
-HOW = (
-    "Example pictures of confusions need the data and so are not made here; those that "
-    "lie in evaluations/NAME/media of a run stand on this page."
-)
+HOW = "Where a run kept pictures, images of its commonest confusions stand below."
 
 
 def _hardest(subject: Subject, names: list[str]) -> list[str]:

@@ -24,6 +24,8 @@ QUICK = {
     "health_check_timeout_ms": 10_000,
     "health_check_failure_threshold": 4,
 }
+os.environ.update(connect.QUIET)  # before any test imports Ray
+
 Died = Callable[[], bool]
 NODE = {"object_store_memory": 100 * 2**20, "include_log_monitor": False}
 
@@ -31,7 +33,6 @@ NODE = {"object_store_memory": 100 * 2**20, "include_log_monitor": False}
 @pytest.fixture(scope="session")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The cluster: two nodes, of one CPU each; that one of them has a GPU is not true."""
-    os.environ.update(connect.QUIET)
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 

@@ -72,6 +72,26 @@ def test_what_answers_but_is_no_ray_is_told_soon(
     assert time.monotonic() - started < 30
 
 
+def test_no_worker_gets_an_environment_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where Ray was imported before it could be told so."""
+    ray = pytest.importorskip("ray")
+    from ray._private import ray_constants as constants
+
+    seen: list[bool] = []
+
+    def init(**_: object) -> None:
+        seen.append(constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV)
+        raise ConnectionError
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(constants, "RAY_ENABLE_UV_RUN_RUNTIME_ENV", True)
+    assert "no Ray cluster runs on this machine" in said(TINY, capsys)
+    assert seen == [False]
+    assert constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV is True
+
+
 def test_without_ray_it_is_said_which_extra_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

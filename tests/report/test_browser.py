@@ -81,7 +81,7 @@ class Opened:
         self.tab = self.context.new_page()
         self.fetched: list[str] = []
         self.complaints: list[str] = []
-        self.tab.on("request", lambda request: self.fetched.append(request.url[:60]))
+        self.tab.on("request", lambda request: self.fetched.append(request.url))
         self.tab.on("console", lambda message: self.complaints.append(message.text))
         self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.tab.goto(file.as_uri())

@@ -47,7 +47,8 @@ def joined(address: str | None) -> Iterator[None]:
         address = _answering(address)
     handlers = _handlers()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with _workers_as_this_process():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError:
         raise UserError(
             "no Ray cluster runs on this machine: give --address HOST:PORT, or start one with "
@@ -69,6 +70,26 @@ def joined(address: str | None) -> Iterator[None]:
     finally:
         ray.shutdown()
         _restore(handlers)
+
+
+@contextlib.contextmanager
+def _workers_as_this_process() -> Iterator[None]:
+    """Have Ray start workers by this Python, though it was imported before `QUIET` was set.
+
+    Under `uv run` it would else have uv make an environment for each of them from what lies in the
+    current folder; where that fails, workers are started again and again.
+    """
+    from ray._private import ray_constants
+
+    before = getattr(ray_constants, "RAY_ENABLE_UV_RUN_RUNTIME_ENV", None)
+    if before is None:
+        yield
+        return
+    ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = False
+    try:
+        yield
+    finally:
+        ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = before
 
 
 def living_nodes() -> list[Resources]:

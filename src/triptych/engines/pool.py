@@ -192,6 +192,11 @@ class Pool:
 
             if any(self._need.fits(node) for node in living_nodes()):
                 self._room_seen = now
+                log.warning(
+                    "no worker has started for %.0f s, though a node has room for one: other work "
+                    "may take it, or workers cannot start; Ray's logs on the nodes say which",
+                    ROOM_WITHIN / 2,
+                )
             elif now - self._room_seen > ROOM_WITHIN:
                 raise WorkFailed(
                     f"no node is left in the cluster that could hold a worker, which takes "

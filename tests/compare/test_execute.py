@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from triptych.compare import Sequential
 from triptych.compare.describe import describe
 from triptych.compare.folder import open_folder
 from triptych.compare.run import compare
-from triptych.errors import Stopped, UserError, WorkFailed
+from triptych.errors import InUse, Stopped, UserError, WorkFailed
 from triptych.run import Run
 from triptych.stats import Comparand, judge_sequential
 from triptych.stopping import StopRequest
@@ -231,6 +232,20 @@ def test_a_cell_in_use_is_left_to_its_process(fake: Any, tmp_path: Path) -> None
     assert not (place / "result.json").exists()
     assert not list((tmp_path / "c").rglob("*.failed.json"))
     assert compare(asked, tmp_path / "c") == compare(asked, tmp_path / "alone")
+
+
+def test_a_cell_that_another_process_ended_meanwhile_is_not_missing(
+    fake: Any, tmp_path: Path
+) -> None:
+    asked = fake.comparison()
+    whole = compare(asked, tmp_path / "alone")
+    ended = tmp_path / "c" / "a" / "seed-1"
+    fake.acts["a", 1] = {"inside": raises(InUse("another process is at work"))}
+    last = {
+        "inside": lambda: shutil.copytree(tmp_path / "alone/a/seed-1", ended, dirs_exist_ok=True)
+    }
+    fake.acts["b", 2] = last
+    assert compare(asked, tmp_path / "c") == whole
 
 
 def test_a_sequential_plan_waits_for_cells_in_use(fake: Any, tmp_path: Path) -> None:

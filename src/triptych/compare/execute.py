@@ -76,7 +76,8 @@ def run_cells(
     WorkFailed, after all others, where cells failed.
     """
     stop = stop or StopRequest()
-    elsewhere, failed, complete = 0, 0, 0
+    elsewhere: list[Cell] = []
+    failed, complete = 0, 0
     with _engine(folder, comparison, study, seeds, device, stop, show_progress, cluster) as train:
         for batch in _batches(seeds, comparison, at_once=cluster is not None):
             if decided(complete):
@@ -86,7 +87,7 @@ def run_cells(
             complete += len(batch)
             for each, error in train(_missing(folder, comparison, batch)):
                 if isinstance(error, InUse):
-                    elsewhere += 1
+                    elsewhere.append(each)
                 elif isinstance(error, (Stopped, UserError)):
                     raise error
                 elif error is not None:
@@ -94,9 +95,11 @@ def run_cells(
                     failed += 1
                 else:
                     failure(folder, each.arm, each.seed).unlink(missing_ok=True)
-    if elsewhere:
+    # Others may have ended theirs meanwhile.
+    left = [c for c in elsewhere if cell_state(folder, c.arm, c.seed)["state"] != "done"]
+    if left:
         raise Stopped(
-            f"{elsewhere} cells of {folder} are in the hands of other processes; "
+            f"{len(left)} cells of {folder} are in the hands of other processes; "
             "run the same command again when they have ended"
         )
     if failed:

@@ -13,7 +13,7 @@ from typing import Any
 
 from triptych.report.sentences import further_sentences, verdict_sentence
 from triptych.report.tables import arms_of, arms_table, is_fixed, planned_scores
-from triptych.report.words import escape, score, setting, spread
+from triptych.report.words import escape, score, setting, signed, spread
 
 HERE = Path(__file__).parent
 README, PAGE = HERE.parent / "README.md", HERE.parent / "docs/results.md"
@@ -83,8 +83,11 @@ def _score(verdict: dict[str, Any], name: str) -> str:
 def _outcome(verdict: dict[str, Any]) -> str:
     """Decided pairs by name, the rest as a number."""
     if is_fixed(verdict):
-        ends = [f"{p['arm']} against {p['baseline']}: {_heads(p)}" for p in verdict["pairs"]]
-        return "<br>".join(map(escape, ends))
+        ends = [
+            f"{pair['arm']} against {pair['baseline']}: {signed(pair['difference'])}"
+            for pair in verdict["pairs"]
+        ]
+        return "<br>".join(["described, not judged", *map(escape, ends)])
     decided = [
         f"{escape(pair['arm'])} **{SHORT[pair['verdict']]}** {escape(pair['baseline'])}"
         for pair in verdict["pairs"]
@@ -94,12 +97,6 @@ def _outcome(verdict: dict[str, Any]) -> str:
     if open_:
         decided.append("undecided" if not decided and open_ == 1 else f"{open_} undecided")
     return "<br>".join(decided)
-
-
-def _heads(pair: dict[str, Any]) -> str:
-    groups = pair["by_group"] or {}
-    ahead = sum(difference > 0 for difference in groups.values())
-    return f"ahead in {ahead} of {len(groups)} drives"
 
 
 def with_table(readme: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import re
@@ -24,28 +25,46 @@ SCORES, ITEMS = "scores.json", "items.parquet"
 MEDIA, SHEETS, CAPTIONS = "media", "sheets", "captions.json"
 """The folder of pictures of an evaluation or a run; in it, pictures that stand alone, where the
 rest is of frames that other models have too; and what pictures are: file name → text."""
+LONGEST_NAME = 100
+"""Bytes of a picture's name; file systems allow 255."""
 OURS = {SCORES, ITEMS, MEDIA}
 """What an evaluation's folder may hold; a folder with anything else is not replaced."""
 
 
 def media_name(key: str) -> str:
-    """What an image's pictures are called, without ending: its key, as a file name."""
+    """What an image's pictures are called, without ending: its key, as a file name of its own.
+
+    A slash becomes a comma. Where more must change, or a name is long, the start of a digest tells
+    it from others.
+    """
     path = PurePath(key)
-    plain = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
-    return re.sub(r"[^\w.-]+", "_", str(plain))
+    plain = str(path.with_suffix("") if path.suffix.lower() in SUFFIXES else path)
+    name = re.sub(r"[^\w.,-]+", "_", plain.replace("/", ",")).lstrip(".")
+    if name.replace(",", "/") == plain and len(name.encode()) <= LONGEST_NAME:
+        return name
+    short = name.encode()[:LONGEST_NAME].decode(errors="ignore")
+    return f"{short}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def write_files(folder: Path, scores: Mapping[str, Any], items: pa.Table) -> None:
     """Write scores and items into a new folder and flush both. Raises WorkFailed."""
-    try:
+    with writing(folder):
         pq.write_table(items, folder / ITEMS)
         text = json.dumps(scores, indent=2, ensure_ascii=False) + "\n"
         (folder / SCORES).write_text(text, encoding="utf-8")
         for path in (folder / ITEMS, folder / SCORES):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Around the writing of pictures into `folder`. Raises WorkFailed where that fails."""
+    try:
+        yield
     except OSError as error:
-        raise WorkFailed(f"{folder}: could not be written ({error.strerror})") from error
+        why = error.strerror or str(error)
+        raise WorkFailed(f"{folder}: could not be written ({why})") from error
 
 
 @contextmanager

@@ -69,13 +69,30 @@ def test_each_version_is_another_and_the_flaw_is_seen(tmp_path: Path, rows: list
     assert (tmp_path / "a/media/sheets/augmentation.png").read_bytes() == first
 
 
+def eight(labels: np.ndarray, classes: tuple[str, ...]) -> LabelledImages:
+    return LabelledImages(
+        name="x", split="test", classes=classes, pixels=images(8).numpy(), labels=labels,
+        keys=tuple(map(str, range(8))),
+    )  # fmt: skip
+
+
+def test_a_title_has_room_above_one_image(tmp_path: Path) -> None:
+    data = eight(np.arange(8) % 2, ("a pickup truck", "a streetcar, articulated"))
+    predicted = torch.from_numpy(data.labels).clone()
+    predicted[0] = 1
+    table = items_table(torch.nn.functional.one_hot(predicted, 2).float(), data)
+    write_confusions(tmp_path, table, data)
+    with Image.open(tmp_path / "media/sheets/confusions.png") as sheet:
+        # The last letters of the title, light on dark, and room behind them.
+        line = np.asarray(sheet.convert("L"))[:40].max(axis=0)
+    assert line.size > 250
+    assert line[-20:-8].max() > 150 > line[-4:].max()
+
+
 def test_the_commonest_confusions_with_their_images(tmp_path: Path, rows: list[Row]) -> None:
     labels = np.array([0, 0, 0, 0, 1, 1, 2, 2])
     predicted = torch.tensor([1, 1, 0, 2, 1, 0, 2, 2])
-    data = LabelledImages(
-        name="x", split="test", classes=("cat", "dog", "cow"), pixels=images(8).numpy(),
-        labels=labels, keys=tuple(map(str, range(8))),
-    )  # fmt: skip
+    data = eight(labels, ("cat", "dog", "cow"))
     table = items_table(torch.nn.functional.one_hot(predicted, 3).float(), data)
     write_confusions(tmp_path, table, data)
     assert [row.title for row in rows] == [

@@ -48,7 +48,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     names = ["recipe.json", "metrics.jsonl", "audit.json", "classes.json"]
     evaluations = [p for p in sorted(folder.glob("evaluations/**/*")) if p.is_file()]
     assert len(evaluations) >= 4
-    sheets = sorted(folder.glob("media/sheets/*"))
+    sheets = [folder / "media" / "sheets" / "augmentation.png"]
     files = [*(folder / name for name in names), *evaluations, *sheets]
     checkpoint = newest_checkpoint(folder)
     return {

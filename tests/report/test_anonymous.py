@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PIL import Image
 
 from triptych.report.html import RECORDS_ID
 from triptych.report.privacy import Anonymous
@@ -38,6 +41,11 @@ def test_page_data_and_files(machine: Path, folders: ModuleType) -> None:
     folder = machine / "c"
     question = "Is annbox or ssh://ann@git.example.org/x.git better?"
     folders.make_comparison(folder, "classify", question=question, items=12, media=True)
+    media = next((folder / "first/seed-0/evaluations").iterdir()) / "media"
+    secret = Image.new("RGB", (8, 8))
+    secret.save(media / "_home_ann_annbox.jpg", comment=b"taken by ann@annbox")
+    captions = {"_home_ann_annbox.jpg": "from /home/ann/x on annbox"}
+    (media / "captions.json").write_text(json.dumps(captions))
     failed = folder / "second/seed-2.failed.json"
     failed.write_text(json.dumps({"error": f"cannot write {folder}/x of ann@annbox"}))
     (folder / "second/seed-2/result.json").unlink()
@@ -51,6 +59,9 @@ def test_page_data_and_files(machine: Path, folders: ModuleType) -> None:
     said |= {name: content.decode(errors="replace") for name, content in store.records.items()}
     said |= {str(f.name): f.read_bytes().decode(errors="replace") for f in files.iterdir()}
     assert len(list(files.iterdir())) > 10
+    pictures = re.findall(r'src="data:image/\w+;base64,([^"]+)"', text)
+    assert len(pictures) > 4
+    said |= {p[-30:]: base64.b64decode(p).decode("latin-1") for p in pictures}
     for where, content in said.items():
         for secret in (*SECRETS, str(machine), str(machine.parent)):
             assert secret not in content, (where, secret)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -60,6 +61,9 @@ def page_file(folders: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> 
         for number in range(2):
             dimmed = tuple(channel // (1 + number) for channel in colour)
             Image.new("RGB", (640, 320), dimmed).save(media / f"frame-{number}.png")
+        (media / "captions.json").write_text(json.dumps({"frame-0.png": f"all of {arm}"}))
+        (media / "sheets").mkdir()
+        Image.new("RGB", (1200, 300), colour).save(media / "sheets" / "confusions.png")
     clip = root / "clip"
     clip.mkdir()
     frames = (np.full((96, 160, 3), 12 * number, np.uint8) for number in range(20))
@@ -89,9 +93,12 @@ class Opened:
     def until(self, condition: str) -> None:
         """Wait for what is asked in JavaScript. (Playwright's own way needs `eval`, which the page
         forbids.)"""
+        from playwright.sync_api import Error
+
         for _ in range(200):
-            if self.tab.evaluate(condition):
-                return
+            with suppress(Error):  # a page that loads itself again answers nothing
+                if self.tab.evaluate(condition):
+                    return
             self.tab.wait_for_timeout(50)
         raise AssertionError(f"never: {condition}")
 

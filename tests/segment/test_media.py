@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,8 @@ def test_few_of_many_and_small(tmp_path: Path) -> None:
         shown.write(index, picture, labels, labels)
     files = sorted(file.name for file in (tmp_path / "media/labels").iterdir())
     assert len(files) == MOST
-    assert (files[0], files[-1]) == ("drive_000.png", "drive_099.png")
-    for layer, name in (("labels", "drive_000.png"), ("input", "drive_000.jpg")):
+    assert (files[0], files[-1]) == ("drive,000.png", "drive,099.png")
+    for layer, name in (("labels", "drive,000.png"), ("input", "drive,000.jpg")):
         with Image.open(tmp_path / "media" / layer / name) as opened:
             assert opened.size == (640, 320)
 
@@ -63,13 +64,29 @@ def test_few_of_many_and_small(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "name"),
     [
-        ("0001TP/0001TP_006690.png", "0001TP_0001TP_006690"),
-        ("a b/ü.v2", "a_b_ü.v2"),
-        ("../../etc/x.JPG", ".._.._etc_x"),
+        ("0001TP/0001TP_006690.png", r"0001TP,0001TP_006690"),
+        ("a b/ü.v2", r"a_b,ü\.v2-[0-9a-f]{8}"),
+        ("../../etc/x.JPG", r",\.\.,etc,x-[0-9a-f]{8}"),
     ],
 )
 def test_names(key: str, name: str) -> None:
-    assert media_name(key) == name
+    assert re.fullmatch(name, media_name(key))
+
+
+def test_every_key_has_a_name_of_its_own_that_a_disk_takes(tmp_path: Path) -> None:
+    keys = [
+        "a/b",
+        "a_b",
+        "a b",
+        "a,b",
+        "A/b",
+        "/".join(["街道" * 30] * 3),
+        "/".join(["街道" * 30] * 4),
+    ]
+    names = [media_name(key) for key in keys]
+    assert len(set(names)) == len(keys)
+    for name in names:
+        (tmp_path / f"missed-{name}.jpg").touch()
 
 
 def test_an_evaluation_has_them(tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from triptych.classify.augment import Augmentation, apply, draw, mix, normalise
-from triptych.classify.evaluate import MEAN, STD
+from triptych.classify.augment import Augmentation, apply, draw, mix
 from triptych.classify.recipes import ClassifyRecipe
 from triptych.classify.sheet import pixels_of
 from triptych.classify.tiles import Row, Tile, tile, write_sheet
@@ -33,8 +32,8 @@ def write_augmented(
     """Write the sheet `media/sheets/augmentation.png` of a run; nothing where nothing is done.
 
     Of training images (n, 3, H, W) uint8 on the CPU, n at least 1: each as one batch that holds
-    nothing else, so that what is drawn once for a whole batch is seen to be alike. Below, the last
-    of these batches mixed with each other where the recipe mixes.
+    nothing else, so that what is drawn once for a whole batch is seen to be alike. Below, where the
+    recipe mixes, a batch of different images. All is drawn anew, by streams of its own.
     """
     if plan is None:
         return
@@ -44,13 +43,15 @@ def write_augmented(
         generator = stream(seed, "sheet", "augmented", number)
         drawn = draw(VERSIONS, image.shape[1], image.shape[2], plan, generator)
         versions = apply(batch, drawn, plan)
-        title = "What entered the model: an image, and versions of it as they stand in one batch"
+        title = "What the recipe makes of an image: versions of it, as of a batch of its own"
         tiles: list[Tile | None] = [tile(image, "original")]
         tiles += [tile(each, "") for each in pixels_of(versions)]
         rows.append(Row(tiles, title if number == 0 else ""))
     if recipe.mixup or recipe.cutmix:
         count = min(len(images), VERSIONS)
-        whole = normalise(images[:count], MEAN, STD)
+        height, width = images.shape[2:]
+        drawn = draw(count, height, width, plan, stream(seed, "sheet", "to mix"))
+        whole = apply(images[:count], drawn, plan)
         labels = torch.arange(count)
         mixed, targets = mix(
             whole,
@@ -66,7 +67,7 @@ def write_augmented(
             tile(each, f"{share:.0%} its own")
             for each, share in zip(pixels_of(mixed), shares, strict=True)
         ]
-        rows.append(Row(mixes, "One batch of other images, mixed as the recipe mixes"))
+        rows.append(Row(mixes, "A batch of different images, augmented and mixed"))
     write_sheet(rows, run / MEDIA / SHEETS / "augmentation.png")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from triptych.data.labelled import Image
 from triptych.draw import BACKGROUND, TEXT
+from triptych.evaluation_folder import writing
 from triptych.pictures import write_png
 
 _TILE, _GAP, _CAPTION, _TITLE = 96, 6, 16, 44
@@ -55,7 +56,9 @@ def write_sheet(rows: list[Row], out: Path) -> None:
     pitch = _TILE + _GAP
     columns = max(len(row.tiles) for row in rows)
     heights = [_TILE + _CAPTION + _GAP + _above(row) for row in rows]
-    sheet = Pillow.new("RGB", (columns * pitch + _GAP, sum(heights) + _GAP), BACKGROUND)
+    titles = max(large.getlength(row.title) for row in rows)
+    width = max(columns * pitch + _GAP, int(titles) + 2 * _GAP)
+    sheet = Pillow.new("RGB", (width, sum(heights) + _GAP), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     top = _GAP
     for row, height in zip(rows, heights, strict=True):
@@ -74,8 +77,9 @@ def write_sheet(rows: list[Row], out: Path) -> None:
             sheet.paste(Pillow.fromarray(each.image), corner)
             draw.text((middle, below + _TILE + 1), each.caption, _FAINT, font, anchor="ma")
         top += height
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_png(out, sheet)
+    with writing(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_png(out, sheet)
 
 
 def _above(row: Row) -> int:

@@ -120,6 +120,9 @@ def train(
                     run.log(state.step, "val", epoch=state.epoch, **scores)
                 pace.save()
         result = conclude(run, state, recipe, seed, splits, data, show_progress)
+        last, _ = conditions(recipe.epochs - 1)
+        plan = augmentation_of(last, data.images.shape[-1])
+        write_augmented(out, data.images[:VERSIONS].cpu(), last, plan, seed)
         run.finish(result)
         return result
 
@@ -336,8 +339,6 @@ def conclude(
         items = items_table(logits, split)
         pictures = partial(write_confusions, items=items, data=split)
         found[name] = write_evaluation(folder, items, about, pictures)
-    plan = augmentation_of(recipe, data.images.shape[-1])
-    write_augmented(run.folder, data.images[:VERSIONS].cpu(), recipe, plan, seed)
     scores = headline(found["test"])
     run.log(state.step if step is None else step, "test", epoch=state.epoch, **scores)
     assert state.witness is not None

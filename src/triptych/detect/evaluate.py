@@ -16,7 +16,7 @@ from triptych.detect.media import write_media
 from triptych.detect.names import NameMap, names_between
 from triptych.detect.scores import AP, AP50, AP50_11, scores_of
 from triptych.errors import UserError
-from triptych.evaluation_folder import replaced_folder, write_files
+from triptych.evaluation_folder import replaced_folder, write_files, writing
 from triptych.progress import bar
 
 DEFAULT_RULES = Rules()
@@ -58,7 +58,8 @@ def evaluate(
             **scores_of(items),
         }
         if part is not None:
-            write_media(part, items, data)
+            with writing(part):
+                write_media(part, items, data)
             write_files(part, scores, items_table(items))
     return scores
 

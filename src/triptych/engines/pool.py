@@ -64,7 +64,8 @@ class Pool:
         self._need, self._stop = need, stop
         self._seats = [self._seat() for _ in range(count)]
         self._died_opening = 0
-        self._room_seen = time.monotonic()
+        self._began = self._room_seen = time.monotonic()
+        self._warned = False
 
     def __enter__(self) -> Pool:
         return self
@@ -192,11 +193,14 @@ class Pool:
 
             if any(self._need.fits(node) for node in living_nodes()):
                 self._room_seen = now
-                log.warning(
-                    "no worker has started for %.0f s, though a node has room for one: other work "
-                    "may take it, or workers cannot start; Ray's logs on the nodes say which",
-                    ROOM_WITHIN / 2,
-                )
+                if not self._warned:
+                    self._warned = True
+                    log.warning(
+                        "no worker is ready after %.0f s, though nodes are there: it opens its "
+                        "data still, waits for other work, or cannot start (Ray's logs on the "
+                        "nodes say so)",
+                        now - self._began,
+                    )
             elif now - self._room_seen > ROOM_WITHIN:
                 raise WorkFailed(
                     f"no node is left in the cluster that could hold a worker, which takes "

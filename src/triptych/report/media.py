@@ -79,6 +79,7 @@ def _content(file: Path, wide: int) -> tuple[str, bytes]:
     stream = io.BytesIO()
     with Pillow.open(file) as opened:
         picture = ImageOps.exif_transpose(opened)
+        picture.info.clear()  # comments and places where it was taken
         if picture.mode == "P":  # labels: few colours, sharp edges
             if picture.width > wide:
                 size = (wide, max(1, round(picture.height * wide / picture.width)))
@@ -165,9 +166,12 @@ def chosen(layers: dict[str, dict[str, Path]], first: Sequence[str]) -> list[str
     # A folder that was made by hand has the frames' own names.
     named = [name for frame in first for name in (media_name(frame), Path(frame).stem)]
     found = [name for name in dict.fromkeys(named) if name in counts][: max(1, most // 3)]
-    shared = [f for f, count in counts.items() if count == max(counts.values()) and f not in found]
+    highest = max(counts.values())
+    first_ones = set(found)
+    shared = [f for f, count in counts.items() if count == highest and f not in first_ones]
     found += _evenly(shared, most - len(found))
-    rest = [frame for frame in counts if frame not in found and frame not in shared]
+    taken = {*found, *shared}
+    rest = [frame for frame in counts if frame not in taken]
     return found + _evenly(rest, most - len(found))
 
 

@@ -182,7 +182,7 @@ def _add_media(section: Section, entries: list[dict[str, Any]]) -> None:
         part.add(Media("gallery", "Pictures", rest))
     if alone:
         beside = tuple(sorted(alone, key=lambda picture: picture.frame))
-        part.add(Media("sheets", "What entered the models, and what they confuse", beside))
+        part.add(Media("sheets", "Augmentation, and what is confused", beside))
 
 
 def _caption(entry: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import io
+import json
 import logging
 import os
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.errors import TriptychError, UserError, WorkFailed
-from triptych.evaluation_folder import MEDIA
+from triptych.evaluation_folder import MEDIA, SCORES
 from triptych.report import media
 from triptych.report.compact import texts
 from triptych.report.exported import export
@@ -134,25 +135,58 @@ def _album(found: Gathered, hidden: Anonymous | None) -> media.Album:
             album.problems.append(f"pictures of {folder} were left out: {error}")
     if hidden is not None:
         album.problems[:] = [hidden.text(problem, Path()) for problem in album.problems]
-        for entry in album.entries:
-            entry |= {key: hidden.text(entry[key], Path()) for key in ("layer", "frame")}
+        _hide(album.entries, hidden)
     return album
 
 
+def _hide(entries: list[dict[str, Any]], hidden: Anonymous) -> None:
+    """No names and texts of files on a page for strangers; frames are numbered, as names of files
+    that were made of paths show no more where a user's name begins. What is drawn in pictures and
+    videos stays."""
+    numbers: dict[tuple[str, str], str] = {}
+    for entry in entries:
+        of = entry["folder"], entry["frame"]
+        if not entry.get("alone"):
+            entry["frame"] = numbers.setdefault(of, f"picture {len(numbers) + 1}")
+        entry["layer"] = hidden.text(entry["layer"], Path())
+        entry.pop("caption", None)
+        if "models" in entry:
+            entry["models"] = [hidden.text(str(model), Path()) for model in entry["models"]]
+
+
 def _media_folders(kind: str, folder: Path) -> dict[str, list[Path]]:
-    """Arm → the `media` folders of its first run that has one."""
+    """Arm → the `media` folders of its first run that has pictures of an evaluation, else of its
+    first that has any."""
     if kind == "comparison":
         runs = [*sorted(folder.glob("*/seed-*")), *(p.parent for p in folder.glob("*/media"))]
         own = [(run.parent.name if run.name.startswith("seed-") else run.name, run) for run in runs]
     else:
         own = [(folder.name, folder)]
     found: dict[str, list[Path]] = {}
+    evaluated: set[str] = set()
     for arm, run in own:
-        # What was evaluated last, the test split, says most.
-        places = [*sorted(run.glob(f"evaluations/*/{MEDIA}"))[:1], run / MEDIA]
-        if arm not in found and (there := [place for place in places if place.is_dir()]):
+        evaluation = _evaluation(run)
+        places = [place / MEDIA for place in (evaluation, run) if place is not None]
+        there = [place for place in places if place.is_dir()]
+        if there and arm not in evaluated and (evaluation or arm not in found):
             found[arm] = there
+            evaluated |= {arm} if evaluation else set()
     return found
+
+
+def _evaluation(run: Path) -> Path | None:
+    """The evaluation of a run that has pictures: that of its result, else the first whole one."""
+    whole = [
+        scores.parent
+        for scores in sorted(run.glob(f"evaluations/*/{SCORES}"))
+        if (scores.parent / MEDIA).is_dir() and ".part-" not in scores.parent.name
+    ]
+    try:
+        result: Any = json.loads((run / "result.json").read_text(encoding="utf-8"))
+        judged = str(result["data"]).replace(" ", "-")
+    except (OSError, ValueError, KeyError, TypeError):
+        judged = ""
+    return next((place for place in whole if place.name == judged), next(iter(whole), None))
 
 
 def _differing(found: Gathered, number: str, folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ from triptych.audit import TESTIMONY
 from triptych.data.labelled import LabelledData
 from triptych.data.open_data import open_data
 from triptych.errors import UserError
-from triptych.evaluation_folder import ITEMS, MEDIA, replaced_folder, write_files
+from triptych.evaluation_folder import ITEMS, MEDIA, replaced_folder, write_files, writing
 from triptych.run import Run, read_json, read_result, write_json
 from triptych.segment.joined import with_extra
 from triptych.segment.objective import loss_fingerprint
@@ -114,9 +114,10 @@ def _join_evaluations(
     }
     with replaced_folder(out / "evaluations" / f"{data}-{SPLIT}") as part:
         write_files(part, scores, items_table(items, classes))
-        for fold in folds:
-            if (fold / MEDIA).is_dir():
-                shutil.copytree(fold / MEDIA, part / MEDIA, dirs_exist_ok=True)
+        with writing(part):
+            for fold in folds:
+                if (fold / MEDIA).is_dir():
+                    shutil.copytree(fold / MEDIA, part / MEDIA, dirs_exist_ok=True)
     return scores
 
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from triptych.data.labelled import Image, LabelledData, LabelMap
-from triptych.errors import WorkFailed
-from triptych.evaluation_folder import MEDIA, media_name
+from triptych.evaluation_folder import MEDIA, media_name, writing
 
 MOST = 36
 """Frames of an evaluation that are kept, evenly over the split."""
@@ -30,22 +29,21 @@ class Shown:
         count = len(data)
         evenly = np.linspace(0, count - 1, min(MOST, count)).astype(int)
         self._chosen = frozenset(evenly.tolist())
-        for layer in ("input", "truth", "labels"):
-            (self._media / layer).mkdir(parents=True)
+        with writing(self._media):
+            for layer in ("input", "truth", "labels"):
+                (self._media / layer).mkdir(parents=True)
 
     def write(self, index: int, picture: Image, truth: LabelMap, labels: LabelMap) -> None:
         """Keep the frame if it is one of those. Raises WorkFailed where it cannot be written."""
         if index not in self._chosen:
             return
         name = media_name(self._keys[index])
-        try:
+        with writing(self._media):
             shown = Pillow.fromarray(picture)
             shown.thumbnail((WIDE, 4 * WIDE))
             shown.save(self._media / "input" / f"{name}.jpg", quality=88)
             for layer, ids in (("truth", truth), ("labels", labels)):
                 self._coloured(ids, shown.size).save(self._media / layer / f"{name}.png")
-        except OSError as error:
-            raise WorkFailed(f"{self._media}: could not be written ({error.strerror})") from error
 
     def _coloured(self, ids: NDArray[np.uint8], size: tuple[int, int]) -> Pillow.Image:
         picture = Pillow.fromarray(ids).resize(size, Pillow.Resampling.NEAREST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from triptych.benching.basis import Basis
 from triptych.errors import UserError
 from triptych.evaluation_folder import SCORES
 from triptych.weights import Published
+
+log = logging.getLogger("triptych")
 
 READ = "read"
 """In place of whose weights: none, what was judged are files of another program."""
@@ -93,9 +96,15 @@ def read_scores(places: Sequence[Path], metric: Metric) -> list[Score]:
 
 
 def own_scores(models: Sequence[Model], metric: Metric) -> list[Score]:
-    """The scores that lie in the models' own run folders."""
-    runs = [model.run for model in models if model.run is not None and _files(model.run)]
-    return read_scores(runs, metric)
+    """The scores that lie in the models' own run folders; one that cannot be read is warned of."""
+    found = []
+    for run in [model.run for model in models if model.run is not None]:
+        for file in _files(run):
+            try:
+                found += read_scores([file], metric)
+            except UserError as error:
+                log.warning("%s; left out", str(error).removeprefix("--scores "))
+    return found
 
 
 def scores_of(

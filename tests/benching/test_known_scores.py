@@ -189,3 +189,15 @@ def test_data_of_one_name_are_shared_only_where_they_are_the_same(differs: dict[
     ]  # fmt: skip
     assert shown(models, scores) == [0.1, 0.2, 0.3]
     assert shown(models[:1], scores) == [0.4]
+
+
+def test_a_run_s_own_broken_evaluation_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "evaluations/x/scores.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    assert own_scores([Model("a", registered=False, run=tmp_path)], MIOU) == []
+    assert str(file) in caplog.text
+    with pytest.raises(UserError, match="scores"):
+        read_scores([file], MIOU)

@@ -211,8 +211,9 @@ def test_a_keyboard_reaches_the_results(opened: Opened) -> None:
     assert tab.evaluate("document.activeElement.id") == "main"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"]
+)
 def test_it_fits_and_a_screen_reader_can_read_it(
     browser: Any, page_file: Path, tmp_path: Path, size: dict[str, int], scheme: str
 ) -> None:

@@ -88,4 +88,4 @@ def write_confusions(folder: Path, items: pa.Table, data: LabelledImages) -> Non
         total = int((label == true).sum())
         rows.append(Row(tiles, f"{classes[true]} taken for {classes[taken]}: {count} of {total}"))
     if rows:
-        write_sheet(rows, folder / MEDIA / SHEETS / "confusions.png")
+        write_sheet(rows, folder / MEDIA / SHEETS / "confusions.png", EXAMPLES)

@@ -50,11 +50,12 @@ def tile(image: Tensor, caption: str) -> Tile:
     return Tile(np.asarray(small, np.uint8), caption)
 
 
-def write_sheet(rows: list[Row], out: Path) -> None:
-    """Write rows below each other as a PNG; there is at least one."""
+def write_sheet(rows: list[Row], out: Path, columns: int = 1) -> None:
+    """Write rows below each other as a PNG; there is at least one. A sheet has room for `columns`
+    tiles or more, so that several beside each other have one scale."""
     font, large = ImageFont.load_default(11), ImageFont.load_default(15)
     pitch = _TILE + _GAP
-    columns = max(len(row.tiles) for row in rows)
+    columns = max(columns, *(len(row.tiles) for row in rows))
     heights = [_TILE + _CAPTION + _GAP + _above(row) for row in rows]
     titles = max(large.getlength(row.title) for row in rows)
     width = max(columns * pitch + _GAP, int(titles) + 2 * _GAP)

@@ -70,7 +70,8 @@ def add_detect(section: Section, subject: Subject) -> None:
 
 
 HOW = (
-    "Pictures of what was found, wrong and missed stand below where the evaluations have some; "
+    "Pictures of what was found, wrong and missed stand below where the evaluations have some "
+    "(dashed: objects; solid: detections); "
     "triptych predict PICTURES --model RUN --out FOLDER draws others, and triptych report with "
     "that FOLDER too puts them on this page."
 )

@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import save_file
 
 from triptych import cli
+from triptych.benching import Task
 from triptych.detect import bench as module
 from triptych.detect.bench import BenchOptions, bench, describe
-from triptych.detect.bench_measure import Task, measure
+from triptych.detect.bench_measure import measure
 from triptych.detect.class_names import write_class_names
 from triptych.detect.models import create
 from triptych.detect.recipes import DetectRecipe

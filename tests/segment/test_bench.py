@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from triptych.errors import UserError
 from triptych.segment.bench import BenchOptions, bench, describe
 from triptych.segment.bench import table as module
 from triptych.segment.bench.known import MIOU, known_model
-from triptych.segment.bench.measure import Task
+from triptych.segment.bench.measure import RuntimeTask
 from triptych.segment.bench.table import against
 from triptych.segment.models import create
 
@@ -87,7 +88,9 @@ class TestMeasuring:
         assert "p95: only of n = 20 frames or more" in text
 
     def test_torch_alone_has_one_caller(self) -> None:
-        task = Task("tiny", None, "torch", "float32", "cpu", (32, 48), 0.2, None, "/dev/null")
+        task = RuntimeTask(
+            "tiny", None, "cpu", (32, 48), 0.2, None, "torch", "float32", "/dev/null"
+        )
         start = time.perf_counter()
         found = module.in_own_process(task)
         elapsed = time.perf_counter() - start
@@ -131,7 +134,7 @@ class TestErrors:
         assert "could not be measured; tiny: " in streams.err
 
     def test_a_process_that_dies(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        task = Task("tiny", None, "torch", "float32", "cpu", (32, 48), 1, None, "/dev/null")
+        task = RuntimeTask("tiny", None, "cpu", (32, 48), 1, None, "torch", "float32", os.devnull)
         monkeypatch.setattr(sys, "executable", "/bin/false")
         assert module.in_own_process(task) == {"error": "its process ended with code 1: "}
 

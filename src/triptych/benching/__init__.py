@@ -7,7 +7,7 @@ measuring process needs is here by name, and light, as its memory is measured; t
 
 from __future__ import annotations
 
-from triptych.benching.own_process import answer, peak_memory, run_in_own_process
+from triptych.benching.own_process import Task, answer, peak_memory, run_in_own_process
 from triptych.benching.timing import (
     ENOUGH_FOR_P95,
     Length,
@@ -20,6 +20,7 @@ from triptych.benching.timing import (
 __all__ = [
     "ENOUGH_FOR_P95",
     "Length",
+    "Task",
     "answer",
     "latency",
     "one_at_a_time",

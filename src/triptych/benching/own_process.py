@@ -12,10 +12,34 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from triptych.errors import TriptychError
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a process is asked to measure; a study may add to it."""
+
+    model: str
+    weights: str | None
+    """A file; None for those of a run, or for published or random ones of a name."""
+    device: str
+    size: tuple[int, int]
+    """(height, width) of the pictures."""
+    seconds: float
+    frames: int | None
+    """How many pictures to measure instead."""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        fields = json.loads(text)
+        return cls(**{**fields, "size": tuple(fields["size"])})
 
 
 def run_in_own_process(module: str, task: str) -> dict[str, Any]:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from triptych.benching import ENOUGH_FOR_P95, run_in_own_process
+from triptych.benching import ENOUGH_FOR_P95, Task, run_in_own_process
 from triptych.benching.known_scores import Metric, Model
 from triptych.benching.points import point_lines
 from triptych.benching.record import Scoring, bench_record
 from triptych.benching.table import table
-from triptych.detect.bench_measure import Task
 from triptych.detect.models import is_name
 from triptych.detect.network import check_network, network_name
 from triptych.detect.scores import AP50

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from triptych.benching import Length, answer, latency, one_at_a_time, peak_memory
-
-
-@dataclass(frozen=True)
-class Task:
-    """What to measure."""
-
-    model: str
-    weights: str | None
-    """A file; None for those of a run, or random ones of a registry name."""
-    device: str
-    size: tuple[int, int]
-    seconds: float
-    frames: int | None
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @staticmethod
-    def from_json(text: str) -> Task:
-        fields = json.loads(text)
-        return Task(**{**fields, "size": tuple(fields["size"])})
+from triptych.benching import Length, Task, answer, latency, one_at_a_time, peak_memory
 
 
 def measure(task: Task) -> dict[str, Any]:

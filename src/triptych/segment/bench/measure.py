@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from triptych.benching import Length, answer, latency, one_at_a_time, peak_memory, together
+from triptych.benching import Length, Task, answer, latency, one_at_a_time, peak_memory, together
 
 
 @dataclass(frozen=True)
-class Task:
-    """What to measure."""
+class RuntimeTask(Task):
+    """A model on one runtime; `seconds` and `frames` are of latency, and again of throughput."""
 
-    model: str
-    weights: str | None
-    """A file; None for the published weights, or random ones where those are not here."""
     runtime: str
     precision: str
-    device: str
-    size: tuple[int, int]
-    """(height, width) of the pictures."""
-    seconds: float
-    """How long to measure latency, and how long throughput."""
-    frames: int | None
-    """How many frames to label instead, for each of them."""
     labels: str
     """A file for the labels of the picture (.npy), to be compared with another runtime's."""
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
 
-    @staticmethod
-    def from_json(text: str) -> Task:
-        fields = json.loads(text)
-        return Task(**{**fields, "size": tuple(fields["size"])})
-
-
-def measure(task: Task) -> dict[str, Any]:
+def measure(task: RuntimeTask) -> dict[str, Any]:
     """One row of the table; see `bench` for its fields."""
     import torch
 
@@ -89,7 +70,7 @@ def measure(task: Task) -> dict[str, Any]:
     }
 
 
-def _open(task: Task) -> tuple[Any, str]:
+def _open(task: RuntimeTask) -> tuple[Any, str]:
     """The network, and whose weights it has."""
     from triptych.segment.models import entry
     from triptych.segment.network import open_network, untrained_network, whose_weights
@@ -105,4 +86,4 @@ def _open(task: Task) -> tuple[Any, str]:
 
 
 if __name__ == "__main__":
-    answer(lambda text: measure(Task.from_json(text)))
+    answer(lambda text: measure(RuntimeTask.from_json(text)))

@@ -17,7 +17,7 @@ from triptych.benching.table import table
 from triptych.errors import UserError
 from triptych.progress import bar
 from triptych.segment.bench.known import MIOU, known_model
-from triptych.segment.bench.measure import Task
+from triptych.segment.bench.measure import RuntimeTask
 from triptych.segment.network import check_network, must_agree
 
 RULE = (
@@ -86,16 +86,16 @@ def bench(
             first: Path | None = None
             for number, runtime in enumerate(runtimes):
                 labels = Path(folder) / f"{number}.npy"
-                task = Task(
-                    model,
-                    None if weights is None else str(weights),
-                    runtime.name,
-                    runtime.precision,
-                    str(device),
-                    options.size,
-                    options.seconds,
-                    options.frames,
-                    str(labels),
+                task = RuntimeTask(
+                    model=model,
+                    weights=None if weights is None else str(weights),
+                    device=str(device),
+                    size=options.size,
+                    seconds=options.seconds,
+                    frames=options.frames,
+                    runtime=runtime.name,
+                    precision=runtime.precision,
+                    labels=str(labels),
                 )
                 measured = in_own_process(task)
                 if "error" not in measured:
@@ -115,7 +115,7 @@ def bench(
     return bench_record(scoring, rows, size=options.size, device=device, rule=RULE, against=against)
 
 
-def in_own_process(task: Task) -> dict[str, Any]:
+def in_own_process(task: RuntimeTask) -> dict[str, Any]:
     """Measure in a fresh process; a row with nothing but `error` where that fails."""
     return run_in_own_process("triptych.segment.bench.measure", task.to_json())
 

@@ -1,6 +1,7 @@
-"""Writes docs/results.md, and the table of results in README.md, from the records beside this file.
+"""Writes what is made of the records beside this file: their own pages (README.md, all but the
+machines, which only the runs knew), docs/results.md, and the table of results in README.md.
 
-python results/tables.py            writes both
+python results/tables.py            writes all
 python results/tables.py --check    ends with 1 where they are not what it would write
 """
 
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from triptych.report.readme import readme
 from triptych.report.sentences import further_sentences, verdict_sentence
 from triptych.report.tables import arms_of, arms_table, is_fixed, planned_scores
 from triptych.report.words import escape, score, setting, signed, spread
@@ -19,6 +21,7 @@ HERE = Path(__file__).parent
 README, PAGE = HERE.parent / "README.md", HERE.parent / "docs/results.md"
 BEGIN, END = "<!-- results/tables.py writes from here -->\n", "<!-- to here -->\n"
 SHORT = {"better": "better than", "worse": "worse than", "equivalent": "equivalent to"}
+MACHINE = "## Machine and data\n"
 MOST_ARMS = 4
 """In the README's table; the record has all."""
 
@@ -52,6 +55,16 @@ def page() -> str:
             f"The whole record, with audit, cost and figures: [results/{name}](../results/{name}).",
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def record_page(name: str, verdict: dict[str, Any]) -> str:
+    """A record's page as it is written now, of a verdict that may be older."""
+    folder = HERE / name
+    written = (folder / "README.md").read_text(encoding="utf-8")
+    figures = sorted(path.name for path in folder.glob("*.svg"))
+    page = readme(verdict, [], [], figures).partition(MACHINE)[0].rstrip("\n")
+    _, heading, machine = written.partition(MACHINE)
+    return f"{page}\n\n{heading}{machine}" if heading else f"{page}\n"
 
 
 def table() -> str:
@@ -99,23 +112,25 @@ def _outcome(verdict: dict[str, Any]) -> str:
     return "<br>".join(decided)
 
 
-def with_table(readme: str) -> str:
-    before, _, rest = readme.partition(BEGIN)
+def with_table(text: str) -> str:
+    before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
     return before + BEGIN + table() + END + after
 
 
 def main(check: bool) -> int:
-    readme = README.read_text(encoding="utf-8")
-    if BEGIN not in readme or END not in readme:
+    text = README.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
         print(f"{README.name} lacks the two lines between which the table belongs", file=sys.stderr)
         return 1
     stale = 0
-    for file, wanted in ((PAGE, page()), (README, with_table(readme))):
+    pages = [(HERE / name / README.name, record_page(name, of)) for name, of in records()]
+    for file, wanted in ((PAGE, page()), (README, with_table(text)), *pages):
         if file.is_file() and file.read_text(encoding="utf-8") == wanted:
             continue
         if check:
-            print(f"{file.name} is not what results/tables.py writes: run it", file=sys.stderr)
+            where = file.relative_to(HERE.parent)
+            print(f"{where} is not what results/tables.py writes: run it", file=sys.stderr)
             stale = 1
         else:
             file.write_text(wanted, encoding="utf-8")

@@ -23,6 +23,8 @@ NEAR_COPIES = 0.2
 """Share that may look like one there; CIFAR-100's own is 0.033."""
 
 
+_NOT_NOTED = "not noted"
+
 Look = Callable[[Mapping[str, Any]], Line]
 
 
@@ -144,17 +146,13 @@ def frozen(found: Mapping[str, Any]) -> Line:
 
 
 def _parts(found: Mapping[str, Any]) -> str:
-    """How much of each part of a model an update changed; parts of which all did are joined."""
-    parts = found["parts"].items()
-    whole = [name for name, each in parts if each["changed"] == each["parameters"]]
+    """How many parameters of each part of a model an update changed, and of how many."""
     texts = [
-        f"{name} {each['changed']:,} of {each['parameters']:,}"
-        for name, each in parts
-        if name not in whole
+        f"{name} {each['changed']:,}"
+        + ("" if each["changed"] == each["parameters"] else f" of {each['parameters']:,}")
+        for name, each in found["parts"].items()
     ]
-    if whole:
-        texts.append(f"all of {', '.join(whole)}")
-    return f"changed by training: {'; '.join(texts)}"
+    return f"parameters changed by training: {', '.join(texts)}"
 
 
 def _few(names: Sequence[str]) -> str:
@@ -218,8 +216,7 @@ def audit_comparison(arms: Mapping[str, Sequence[dict[str, Any] | None]]) -> lis
         _alike("weight decay", known, lambda t: _range(t, "weight_decay")),
         _alike("batch size", known, lambda t: _range(t, "batch_size")),
         _alike("stochastic depth", known, lambda t: _range(t, "drop_path")),
-        _alike("erased pixels", known, lambda t: _seen(t, "erased")),
-        _alike("soft targets", known, lambda t: _seen(t, "target")),
+        *_drawn(known),
         _alike("input", known, lambda t: "x".join(map(str, t["input"] or ["nothing"]))),
         _alike("training images", known, _training_images),
         *_explored(known),
@@ -236,6 +233,15 @@ def _learnt(known: Mapping[str, Sequence[dict[str, Any]]]) -> list[Line]:
     """Which parts learnt, where all arms tell it."""
     told = all("parts" in each for found in known.values() for each in found)
     return [_alike("parts", known, _parts)] if told else []
+
+
+def _drawn(known: Mapping[str, Sequence[dict[str, Any]]]) -> list[Line]:
+    """Erased pixels and soft targets, in studies that have them: where any run noted them."""
+    return [
+        _alike(about, known, lambda t, setting=setting: _seen(t, setting))
+        for about, setting in (("erased pixels", "erased"), ("soft targets", "target"))
+        if any(setting in each["settings"] for found in known.values() for each in found)
+    ]
 
 
 def _explored(known: Mapping[str, Sequence[dict[str, Any]]]) -> list[Line]:
@@ -272,7 +278,7 @@ def _seen(found: Mapping[str, Any], setting: str) -> str:
     """Whether something drawn at random took effect; its exact range differs by chance."""
     values = found["settings"].get(setting)
     if values is None:
-        return "not noted"
+        return _NOT_NOTED
     neutral = 0.0 if setting == "erased" else 1.0
     return "none" if values["min"] == values["max"] == neutral else "some"
 
@@ -315,6 +321,9 @@ def _each(about: str, known: Mapping[str, Sequence[dict[str, Any]]], look: Look)
 def _alike(about: str, known: Mapping[str, Sequence[dict[str, Any]]], measure: Any) -> Line:
     """Whether a measured setting is the same in all runs of all arms."""
     values = {name: " or ".join(sorted({measure(t) for t in of})) for name, of in known.items()}
+    if any(_NOT_NOTED in value for value in values.values()):
+        who = [name for name, value in values.items() if _NOT_NOTED in value]
+        return Line(about, "unknown", f"not noted in {', '.join(who)}")
     if len(set(values.values())) == 1:
         return Line(about, "fair", f"alike: {next(iter(values.values()))}")
     return Line(about, "differs", "; ".join(f"{name}: {value}" for name, value in values.items()))

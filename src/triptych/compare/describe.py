@@ -113,11 +113,12 @@ def _pair(pair: Mapping[str, Any]) -> list[str]:
     if pair["interval"] is None:
         lines = [f"{head} ({pair['reason']})"]
     else:
-        seen = pair["interval"]
+        seen, wide = pair["interval"], pair["adjusted_interval"]
+        of_all = "" if wide["level"] == seen["level"] else f" (with all pairs {_interval(wide)})"
         lines = [
             head,
-            f"    {seen['difference']:+.4f} [{seen['low']:+.4f}, {seen['high']:+.4f}] at "
-            f"{seen['level']:.1%}; {pair['reason']}; {pair['method']}; "
+            f"    {seen['difference']:+.4f} {_interval(seen)}{of_all}; {pair['reason']}; "
+            f"{pair['method']}; "
             f"p {_p(pair['p_difference_adjusted'])} for a difference, "
             f"{_p(pair['p_equivalence_adjusted'])} for equivalence",
         ]
@@ -130,6 +131,10 @@ def _pair(pair: Mapping[str, Any]) -> list[str]:
     if pair.get("seeds_needed"):
         lines.append(f"    seeds: {pair['seeds_needed']['reason']}")
     return lines
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    return f"[{found['low']:+.4f}, {found['high']:+.4f}] at {found['level']:.1%}"
 
 
 def _p(value: float) -> str:

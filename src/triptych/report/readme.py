@@ -18,7 +18,7 @@ from triptych.report.tables import (
     pairs_table,
     planned_scores,
 )
-from triptych.report.words import escape, interval, setting, signed
+from triptych.report.words import escape, interval, intervals, setting, signed
 
 
 def readme(
@@ -132,7 +132,7 @@ def _sentence(verdict: Verdict, pair: Verdict, exploratory: bool = False) -> str
     word = f"exploratory: {pair['verdict']}" if exploratory else f"**{pair['verdict']}**"
     text = f"{who}: {word} on this test set"
     if seen:
-        text += f"; {signed(seen['difference'])}, {interval(seen)}"
+        text += f"; {signed(seen['difference'])}, {intervals(pair)}"
     text += f"; {escape(pair['reason'])}."
     if new := pair["new_items"]:
         text += f" New items: {escape(new['sentence'])}."
@@ -146,8 +146,8 @@ def limits(verdict: Verdict) -> list[str]:
     lines = _limits_of_fixed(verdict) if is_fixed(verdict) else _limits_of_runs(verdict)
     if "beside" in verdict:
         lines.append(
-            f"{escape(', '.join(verdict['beside']['scores']))} stand beside the metric: they are "
-            "described, and nothing is concluded from them."
+            f"Further scores ({escape(', '.join(verdict['beside']['scores']))}) are described, and "
+            "nothing is concluded from them."
         )
     if "fixed" in verdict:
         lines.append(

@@ -8,7 +8,7 @@ from typing import Any
 
 from triptych.report import readme
 from triptych.report.tables import Verdict, is_fixed
-from triptych.report.words import interval, signed
+from triptych.report.words import interval, intervals, signed
 
 _WORDS = {
     "better": "is better than",
@@ -31,7 +31,7 @@ def verdict_sentence(verdict: Verdict, pair: Verdict) -> str:
     else:
         text = f"{arm} {_WORDS[pair['verdict']]} {baseline} on this test set"
     if seen:
-        text += f": {signed(seen['difference'])} {verdict['metric']}, {interval(seen)}"
+        text += f": {signed(seen['difference'])} {verdict['metric']}, {intervals(pair)}"
     text += f"; {pair['reason']}."
     return text
 

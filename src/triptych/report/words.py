@@ -48,6 +48,21 @@ def interval(found: Mapping[str, Any] | None) -> str:
     return f"{signed(found['low'])} to {signed(found['high'])} ({percent(found['level'])})"
 
 
+def intervals(pair: Mapping[str, Any]) -> str:
+    """A pair's own interval and, where several pairs are judged, the one that holds for all.
+
+    Such as `−0.0355 to −0.0127 (95 %; with all pairs −0.0423 to −0.0059, 98.3 %)`: by the second
+    a difference is said to exceed the margin.
+    """
+    seen, wide = pair["interval"], pair.get("adjusted_interval")
+    if not seen or not wide or wide["level"] == seen["level"]:
+        return interval(seen)
+    return (
+        f"{signed(seen['low'])} to {signed(seen['high'])} ({percent(seen['level'])}; with all "
+        f"pairs {signed(wide['low'])} to {signed(wide['high'])}, {percent(wide['level'])})"
+    )
+
+
 def percent(level: float) -> str:
     """A level with as many digits as tell it apart: 95 %, 99.4 %."""
     return f"{100 * level:.3g} %" if level < 0.9995 else f"{100 * level:.5g} %"

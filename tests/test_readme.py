@@ -25,12 +25,12 @@ def blocks(page: Path, *languages: str) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """Lines of a page's blocks that begin with `triptych`, without the words on their right."""
+    """Lines of a page's blocks that begin with `triptych`, without the comments on their right."""
     found = []
     for block in blocks(page, "", "sh", "bash"):
         for line in block.replace("\\\n", " ").splitlines():
             if line.startswith("triptych "):
-                found.append(re.sub(r"(?<=\S) {3,}(?![ -]).*", "", line))
+                found.append(re.sub(r"(?<=\S) +# .*", "", line))
     return found
 
 
@@ -73,6 +73,7 @@ def test_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     from triptych.study import get
 
     asked: list[Comparison] = []
+    # The names that the block imports are looked up in these modules when it does.
     monkeypatch.setattr(run, "compare", lambda comparison, out: asked.append(comparison))
     monkeypatch.setattr(describe, "describe", lambda verdict: "a verdict")
     (block,) = blocks(ROOT / "README.md", "python")

@@ -53,7 +53,7 @@ def test_the_page_says_what_happened_and_what_cannot_be_concluded(
     for text in (
         "# conv \\| vit?",
         "seeds 0, 1, 2 for every arm",
-        "**vit** against **conv**: **better** on this test set; +0.1000, +0.0547 to +0.1453 (95 %; ",
+        "**vit** against **conv**: **better** on this test set; +0.1000, +0.0547 to +0.1453 (95 %;",
         "margin of 0.02",
         "![",
         "late seed 0 failed: MemoryError: cannot write",

@@ -22,7 +22,7 @@ from triptych.cli.options import (
 
 
 @click.command()
-@click.argument("what", metavar="NAME|FILE.py|RECIPE...", nargs=-1)
+@click.argument("what", metavar="list|NAME|FILE.py|RECIPE...", nargs=-1)
 @click.option("--varies", multiple=True, metavar="FIELD", help="A field that may differ.")
 @click.option("--metric", help="The one score that is judged, such as top1 or mIoU.")
 @click.option("--margin", type=float, help="A difference smaller than this does not matter.")
@@ -36,7 +36,7 @@ from triptych.cli.options import (
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a field of all recipes."
 )
-@click.option("--predictions", multiple=True, metavar="M", help="A fixed arm; see below.")
+@click.option("--predictions", multiple=True, metavar="M", help="A fixed arm; see above.")
 @click.option("--data", help="Labelled data for fixed arms alone, such as camvid:DIR.")
 @click.option("--split", help="Of --data.  [default: val]")
 @SIZE
@@ -72,15 +72,23 @@ def compare(
 ) -> None:
     """Compare recipes over seeds, or fixed predictions over items; ends with verdict and audit.
 
-    WHAT is a file in comparisons/ (its name), any Python file that makes a Comparison, or recipes:
-    `classify/tiny classify/tiny:model=vit-tiny --varies model --metric top1 --margin 0.02`. Each
-    --predictions is a fixed arm: for frames a published model's name, a run folder or a folder of
-    label images; for objects a run folder or a JSON file of COCO results; for classes a CSV file of
-    scores per image. Alone they are compared on --data;
-    beside recipes each is compared with every recipe on the recipes' data, and no verdict depends
-    on it. The same command goes on where it stopped. With `--engine ray` cells train side
-    by side on a cluster.
+    What to compare is the name of a file in comparisons/ (`list` shows them), any Python file that
+    makes a Comparison, or recipes:
+    `classify/tiny classify/tiny:model=vit-tiny --varies model --metric top1 --margin 0.02`.
+
+    Each --predictions is a fixed arm: for frames a published model's name, a run folder or a folder
+    of label images; for objects a run folder or a JSON file of COCO results; for classes a CSV file
+    of scores per image. Alone they are compared on --data; beside recipes each is compared with
+    every recipe on the recipes' data, and no verdict depends on it.
+
+    The same command goes on where it stopped. With `--engine ray` cells train side by side on a
+    cluster.
     """
+    if list(what) == ["list"]:
+        from triptych.compare import listing
+
+        show({"comparisons": listing.listing()}, as_json, listing.as_text)
+        return
     from triptych.compare import sources
     from triptych.compare.describe import describe
     from triptych.compare.run import compare as run

@@ -86,3 +86,15 @@ def test_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     wrong = replace(comparison, arms=arms)
     with pytest.raises(UserError, match="lr"):
         check(wrong, study.metrics, study.beside)
+
+
+def test_the_comparison_in_the_docs_is_controlled() -> None:
+    from triptych.compare import check
+    from triptych.study import get
+
+    (block,) = blocks(ROOT / "docs/compare.md", "python")
+    defined: dict[str, object] = {}
+    exec(block, defined)
+    comparison = defined["comparison"]()  # type: ignore[operator]
+    study = get(comparison.study)
+    check(comparison, study.metrics, study.beside)

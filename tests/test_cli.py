@@ -19,11 +19,11 @@ VERBS = {
     "predict": "INPUT --alpha --audio --debug --device --json --min-score --model --no-audio "
     "--no-stability --out --runtime --save-labels --scales --size --stability --tile --view "
     "--weights",
-    "evaluate": "--batch-size --data --debug --device --json --map --model --out --runtime "
-    "--scales --size --split --tile --weights",
+    "evaluate": "--batch-size --data --debug --device --json --map --model --no-strict "
+    "--out --runtime --scales --size --split --strict --tile --weights",
     "train": "STUDY/RECIPE --address --debug --device --engine --json --max-minutes --out --seed "
     "--set --status",
-    "compare": "NAME|FILE.py|RECIPE... --address --data --debug --device --engine --json --margin "
+    "compare": "list|NAME|FILE.py|RECIPE... --address --data --debug --device --engine --json --margin "
     "--max-minutes --metric --out --predictions --record --seeds --set --size --split --status "
     "--until-decided --varies",
     "audit": "RUN|COMPARISON --debug --json",

@@ -92,9 +92,19 @@ def test_the_comparison_in_the_docs_is_controlled() -> None:
     from triptych.compare import check
     from triptych.study import get
 
-    (block,) = blocks(ROOT / "docs/compare.md", "python")
+    question, _ = blocks(ROOT / "docs/compare.md", "python")
     defined: dict[str, object] = {}
-    exec(block, defined)
+    exec(question, defined)
     comparison = defined["comparison"]()  # type: ignore[operator]
     study = get(comparison.study)
     check(comparison, study.metrics, study.beside)
+
+
+def test_the_models_in_the_docs_are_models(tmp_path: Path) -> None:
+    from triptych.classify.models import create
+    from triptych.segment.models import create as create_labeller
+
+    _, models = blocks(ROOT / "docs/compare.md", "python")
+    (tmp_path / "mine.py").write_text(models)
+    create(f"{tmp_path}/mine.py:build", classes=5, image_size=32)
+    create_labeller(f"{tmp_path}/mine.py:label", classes=5)

@@ -1,6 +1,7 @@
 """The run folder: one recipe with one seed, its metrics, checkpoints and result.
 
-    RUN/recipe.json      what decides the result: recipe, seed, fingerprint of the data
+    RUN/recipe.json      what decides the result: recipe, seed, fingerprint of the data; where the
+                         model is the user's own, the sha256 of its code
         runtime.json     command, versions, device, threads, git commit
         metrics.jsonl    one line an event, truncated to the checkpoint on resuming
         checkpoints/     step-N/, written aside and renamed once; the newest whole one counts
@@ -14,7 +15,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
+import glob
+import hashlib
 import json
 import logging
 import os
@@ -35,6 +39,8 @@ from triptych.checkpoint import (
 )
 from triptych.errors import InUse, UserError
 from triptych.journal import Journal
+from triptych.own_code import differing
+from triptych.own_model import digests
 from triptych.processes import alive
 from triptych.recipe import PLACES, Recipe
 
@@ -46,6 +52,12 @@ KEPT_CHECKPOINTS = 2
 
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
+
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+"""What a file system without locks says: Lustre as it is mounted by default, NFS without a lock
+service."""
+_LOCKLESS: set[int] = set()
+"""The file systems that were warned of."""
 
 
 class Log(Protocol):
@@ -80,15 +92,18 @@ class Run:
         """Open a run's folder, made if it is missing.
 
         `fingerprint` gives a digest for each split of the data; the data's path may change, its
-        content may not. Raises UserError where the folder holds something else, belongs to another
-        recipe, seed or data (the field is named), or is in use by another process.
+        content may not. The code of a model of the user's own is on record beside it. Raises
+        UserError where the folder holds something else, belongs to another recipe, seed, data or
+        code (what differs is named), or is in use by another process.
         """
-        make_folder(folder)
         record = {
             "recipe": dataclasses.asdict(recipe),
             "seed": seed,
             "fingerprint": dict(fingerprint),
         }
+        if (code := digests(recipe.model)) is not None:
+            record["code"] = dict(code)
+        make_folder(folder)
         file = folder / "recipe.json"
         if not file.exists():
             _refuse_strangers(folder)
@@ -102,7 +117,7 @@ class Run:
                 write_json(folder / "runtime.json", dict(runtime))
             checkpoints = folder / CHECKPOINTS
             checkpoints.mkdir(exist_ok=True)
-            for half in checkpoints.glob(".*"):
+            for half in unfinished(checkpoints):
                 shutil.rmtree(half)
             return cls(folder, lock)
         except BaseException:
@@ -168,6 +183,15 @@ class Run:
         write_json(self.folder / "result.json", dict(result))
 
 
+def unfinished(checkpoints: Path) -> list[Path]:
+    """The folders that a process left which was killed while it wrote or removed a checkpoint.
+
+    Other hidden things there, such as .DS_Store or the .nfs… of an open file, are not ours.
+    """
+    hidden = (*checkpoints.glob(".*.part"), *checkpoints.glob(".*.old"))
+    return sorted(path for path in hidden if path.is_dir())
+
+
 def newest_checkpoint(folder: Path) -> Path:
     """The newest whole checkpoint of a run. Raises UserError where there is none."""
     if not (folder / "recipe.json").is_file():
@@ -200,7 +224,7 @@ def read_json(file: Path) -> dict[str, Any]:
 def write_json(file: Path, value: Mapping[str, Any]) -> None:
     """Write a record whole: aside, flushed, renamed. Equal records are equal bytes."""
     # Several processes may write a comparison's records: each has an aside of its own.
-    aside = file.with_name(f".{file.name}.{os.getpid()}.part")
+    aside = _aside(file, os.getpid())
     try:
         aside.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
         flush(aside)
@@ -208,10 +232,22 @@ def write_json(file: Path, value: Mapping[str, Any]) -> None:
     finally:
         aside.unlink(missing_ok=True)
     flush(file.parent)
-    for orphan in file.parent.glob(f".{file.name}.*.part"):
-        # Of a process that was killed while it wrote.
-        if not alive(int(orphan.name.split(".")[-2])):
+    for orphan in file.parent.glob(f".{glob.escape(file.name)}.{_host()}.*.part"):
+        # Of a process that was killed while it wrote. Those of other machines, whose processes
+        # cannot be seen from here, are left alone.
+        number = orphan.name.split(".")[-2]
+        if number.isdecimal() and not alive(int(number)):
             orphan.unlink(missing_ok=True)
+
+
+def _aside(file: Path, process: int) -> Path:
+    """Where a process of this machine writes what takes the place of `file`."""
+    return file.with_name(f".{file.name}.{_host()}.{process}.part")
+
+
+def _host() -> str:
+    """This machine or container, as a word that fits into a file's name and tells nobody more."""
+    return hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8]
 
 
 def make_folder(folder: Path) -> None:
@@ -244,17 +280,37 @@ def _lock(folder: Path) -> IO[str]:
         raise UserError(f"cannot write into {folder}: {error.strerror}") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            _warn_of_no_locks(folder, error)
+            return lock
         lock.close()
-        raise InUse(f"{folder} is in use by another process; wait for it or stop it") from None
+        # Where flock stands on the locks of fcntl, as on NFS, these say EACCES.
+        if isinstance(error, BlockingIOError) or error.errno == errno.EACCES:
+            raise InUse(f"{folder} is in use by another process; wait for it or stop it") from None
+        raise UserError(f"cannot lock {folder}: {error.strerror}; choose another --out") from None
     return lock
+
+
+def _warn_of_no_locks(folder: Path, error: OSError) -> None:
+    """Once for each file system: a comparison has many folders there."""
+    device = folder.stat().st_dev
+    if device not in _LOCKLESS:
+        _LOCKLESS.add(device)
+        log.warning(
+            "%s: its disk has no locks (%s), so nothing keeps two processes out of one folder; "
+            "start one at a time",
+            folder,
+            error.strerror,
+        )
 
 
 def _refuse_strangers(folder: Path) -> None:
     # A process killed before it wrote its recipe may have left these two.
-    ours = re.compile(r"\.lock|\.recipe\.json\.\d+\.part")
+    ours = re.compile(r"\.lock|\.recipe\.json\..+\.part")
     strangers = sorted(p.name for p in folder.iterdir() if not ours.fullmatch(p.name))
-    if strangers:
+    # Another process may have begun this run while the folder was listed.
+    if strangers and not (folder / "recipe.json").exists():
         raise UserError(
             f"{folder} is not a run folder and not empty (it holds {strangers[0]}); "
             "choose another --out"
@@ -283,4 +339,9 @@ def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) 
         raise UserError(
             f"{folder} belongs to a run on other data: what {ours['recipe']['data']} holds has "
             f"changed since ({', '.join(changed)}); choose another --out"
+        )
+    if changed := differing(theirs.get("code", {}), ours.get("code", {})):
+        raise UserError(
+            f"{folder} belongs to a run with other code: what {ours['recipe']['model']} is "
+            f"made of has changed since ({', '.join(changed)}); restore it or choose another --out"
         )

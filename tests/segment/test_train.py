@@ -29,7 +29,7 @@ from triptych.segment.open_labeller import open_labeller
 from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.train import start, train
 from triptych.segment.trained import load
-from triptych.training.cost import macs
+from triptych.training.cost import macs, training_gflop
 
 Write = Callable[[Path, Mapping[str, Mapping[str, int]]], Path]
 
@@ -96,6 +96,12 @@ class TestBoundary:
         alone = create("tiny", 11)
         assert result["parameters"] == sum(p.numel() for p in alone.parameters())
         assert result["MACs"] == macs(alone, 32, 48)
+        # What is dropped afterwards has cost something all the same.
+        assert result["training_GFLOP"] > 1.05 * training_gflop(result["MACs"], result["samples"])
+
+    def test_without_it_nothing_else_is_counted(self, data: Path, tmp_path: Path) -> None:
+        result = run(recipe(data), tmp_path / "run")
+        assert result["training_GFLOP"] == training_gflop(result["MACs"], result["samples"])
 
     def test_all_of_it_has_learnt(self, out: Path) -> None:
         assert {line.finding for line in audit_run(out)} == {"fair"}

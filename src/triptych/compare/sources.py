@@ -14,7 +14,8 @@ from pathlib import Path
 from triptych import recipe as recipes
 from triptych.compare.comparison import Comparison, Sequential
 from triptych.errors import UserError
-from triptych.recipe import Recipe
+from triptych.own_model import is_own, without_places
+from triptych.recipe import STUDIES, Recipe
 from triptych.study import Predictions
 
 FOLDER = "comparisons"
@@ -60,7 +61,10 @@ def from_name(name: str) -> Comparison:
 
 def is_name(text: str) -> bool:
     """Whether an argument of `compare` names a comparison rather than a recipe."""
-    return text.endswith(".py") or "/" not in text.partition(":")[0]
+    recipe, colon, _ = text.partition(":")
+    if colon and recipe.partition("/")[0] in STUDIES:
+        return False  # with settings, which may end with the file of a model
+    return text.endswith(".py") or "/" not in recipe
 
 
 def from_recipes(
@@ -73,10 +77,11 @@ def from_recipes(
         name, _, settings = text.partition(":")
         plain = recipes.get(name)
         recipe = recipes.override(plain, _settings(settings, plain))
-        arm = name.partition("/")[2] if not settings else text.partition("/")[2]
-        arm = arm.replace(":", "-").replace("=", "-").replace(",", "-").replace("/", "-")
+        arm = (without_places(text) if settings else name).partition("/")[2]
+        arm = re.sub(r"[^A-Za-z0-9._-]", "-", arm)
         if arm in arms:
-            raise UserError(f"two arms are called {arm}: {text} is one of them")
+            hint = "; give its file or its function another name" if is_own(recipe.model) else ""
+            raise UserError(f"two arms are called {arm}: {text} is one of them{hint}")
         arms[arm] = recipe
     return Comparison(
         question=" or ".join(arms) + "?",
@@ -252,7 +257,7 @@ def _on_data(comparison: Comparison, data: str | None, split: str | None) -> Com
 def folder_name(what: Sequence[str], predictions: Sequence[str]) -> str:
     """A folder's name for what is compared; predictions that join recipes are not part of it."""
     texts = what or predictions
-    words = [Path(text).stem if text.endswith(".py") else text for text in texts]
+    words = [Path(text).stem if text.endswith(".py") else without_places(text) for text in texts]
     return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(words)).strip("-")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.data.without_place import DATA_FIELD, data_name
+from triptych.own_model import without_place, without_places
 
 KEPT_RUNTIME = ("device", "system", "python", "versions", "commit")
 # Absolute, in a home, or relative with dots: `/a/b`, `~/a`, `../a`, `file:///a`.
@@ -19,7 +20,8 @@ def clean(value: Any, folder: Path, key: str = "", name_data: bool = False) -> A
 
     Paths become the name of what they point at, the comparison's `folder` a word for it; a data
     specification keeps its kind and options, and with `name_data` its folder's name (where arms
-    differ in their data); a runtime keeps device, versions and a commit without changes.
+    differ in their data); a model of a file keeps the file's name and the function's; a runtime
+    keeps device, versions and a commit without changes.
     """
     if isinstance(value, Mapping):
         if key == "runtime" and "versions" in value:
@@ -31,6 +33,8 @@ def clean(value: Any, folder: Path, key: str = "", name_data: bool = False) -> A
         return value
     if DATA_FIELD.fullmatch(key) and ":" in value:
         return data_name(value, name_data)
+    if key == "model":
+        value = without_place(value)
     if key in ("source", "weights"):
         return Path(value).name
     return without_paths(value, folder)
@@ -38,6 +42,7 @@ def clean(value: Any, folder: Path, key: str = "", name_data: bool = False) -> A
 
 def without_paths(text: str, folder: Path) -> str:
     """A text in which the comparison's folder is not named and a path is a file's name."""
+    text = without_places(text)
     places = {str(folder.resolve()): "COMPARISON", str(folder): "COMPARISON", str(Path.home()): "~"}
     for place, word in places.items():
         if len(place) > 1:

@@ -10,6 +10,7 @@ from triptych.data.classes import ClassSet
 from triptych.errors import UserError, WorkFailed
 from triptych.exporting import ENDINGS
 from triptych.normalisation import Normalisation
+from triptych.own_model import without_place
 from triptych.segment.models import ModelEntry, entry, is_name
 from triptych.segment.models.smp_folder import is_smp_folder, load_smp_folder
 from triptych.weights import fetch, load
@@ -23,7 +24,8 @@ class Network:
     """A network with its weights, and what one must know to use it."""
 
     name: str
-    """The registry's, or of a run folder the last two parts of its path."""
+    """The registry's, of a model of a file without its folder, or of a run folder the last two
+    parts of its path."""
     architecture: str
     """The registry's name."""
     model: nn.Module
@@ -118,14 +120,14 @@ def untrained_network(name: str) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = known.builder(known.outputs)
-    return Network(name, name, model.eval(), known.normalisation, known.classes)
+    return Network(network_name(name), name, model.eval(), known.normalisation, known.classes)
 
 
 def network_name(model: str) -> str:
     """The name that `open_network` gives to `model`."""
     folder = Path(model)
     if is_name(model):
-        return model
+        return without_place(model)
     return folder.resolve().name if is_smp_folder(folder) else run_name(folder)
 
 

@@ -31,13 +31,14 @@ from triptych.segment.folds import train_folds
 from triptych.segment.initialise import initialise
 from triptych.segment.joined import with_extra
 from triptych.segment.models import create, entry
+from triptych.segment.models.from_file import FileModel
 from triptych.segment.objective import Objective, loss_fingerprint
 from triptych.segment.open_labeller import NetworkLabeller
 from triptych.segment.preflight import check_batches, check_frames, is_begun
 from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.scores import headline
 from triptych.stopping import StopRequest
-from triptych.training.cost import macs
+from triptych.training.cost import evaluating, macs, macs_of
 from triptych.training.device import autocast, device_name, training_device
 from triptych.training.ema import Ema
 from triptych.training.memory import keep_memory
@@ -151,12 +152,27 @@ def train(
             state,
             model=net,
             macs=macs(net, *shape),
+            training_macs=macs_to_the_loss(state, recipe, seed, data),
             data=f"{data.val.name} {data.val.split}",
             scores=headline(scores),
         )
         result["times"] |= times_of(state)
         run.finish(result)
         return result
+
+
+def macs_to_the_loss(state: TrainState, recipe: SegmentRecipe, seed: int, data: TrainData) -> int:
+    """Multiply-accumulates of one picture on its way to the loss, as counted in the first batch.
+
+    Auxiliary and boundary heads and the inverse network count, though none of them is kept.
+    """
+    device = next(state.model.parameters()).device
+    batch = next(epoch_batches(data.train, recipe, seed, 0))
+    images, labels = normalise(batch.images.to(device), data), batch.labels.to(device)
+    trainable = cast(Trainable, state.model)
+    with evaluating(state.model):
+        found = macs_of(lambda: data.objective(trainable.forward_train(images), labels))
+    return found // len(images)
 
 
 def train_epoch(
@@ -218,6 +234,11 @@ def start(
     """A fresh state and the data, before the first step."""
     seed_libraries(seed, "weights")
     net = create(recipe.model, classes=len(train_frames.classes))
+    if isinstance(net, FileModel):
+        # What fits no picture in training or evaluation is known before there is a folder.
+        for frames in (train_frames, val_frames):
+            crop = recipe.crop if frames is train_frames else None
+            net.check(*(crop or frames.load(0)[0].shape[:2]))
     initialise(net, recipe)
     model: nn.Module = net if recipe.boundary == "none" else WithEdges(net)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

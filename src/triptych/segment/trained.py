@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from triptych.data.class_record import CLASSES, read_classes
 from triptych.data.classes import ClassSet
 from triptych.errors import UserError
+from triptych.own_model import check_trained
 from triptych.run import newest_checkpoint, read_json
 from triptych.segment.carried_edges import NET
 from triptych.segment.folds import FOLDS
@@ -20,14 +21,16 @@ from triptych.shipping import write_shipped
 def load(folder: Path) -> tuple[nn.Module, str, ClassSet]:
     """The model of a run's newest checkpoint in evaluation mode, its registry name, its classes.
 
-    The averaged weights are taken where the run kept some. Raises UserError where the folder is
-    no run of this study or of an inverse network, has no checkpoint or one for each drive, or its
-    weights do not fit.
+    The averaged weights are taken where the run kept some. Where the model is of a file that has
+    changed since, that is warned of. Raises UserError where the folder is no run of this study or
+    of an inverse network, has no checkpoint or one for each drive, its weights do not fit, or the
+    file of its model is missing.
     """
     from triptych.segment.models import create
     from triptych.segment.models.base import load_published
 
-    recipe = read_json(folder / "recipe.json").get("recipe", {})
+    record = read_json(folder / "recipe.json")
+    recipe = record.get("recipe", {})
     study = str(recipe.get("name", "")).partition("/")[0]
     if study != "segment":
         raise UserError(f"{folder} is a run of '{study}', not of 'segment'")
@@ -40,6 +43,7 @@ def load(folder: Path) -> tuple[nn.Module, str, ClassSet]:
         raise UserError(f"{folder} has one model for each drive: give a folder in {folder / FOLDS}")
     checkpoint = newest_checkpoint(folder)
     classes = read_classes(folder)
+    check_trained(str(recipe["model"]), record.get("code"), folder)
     model = create(str(recipe["model"]), classes=len(classes))
     averaged = checkpoint / "ema.safetensors"
     weights = averaged if averaged.exists() else checkpoint / "model.safetensors"

@@ -21,11 +21,13 @@ def result_of(
     macs: int,
     data: str,
     scores: dict[str, Any],
+    training_macs: int | None = None,
 ) -> dict[str, Any]:
     """The record for `Run.finish`: scores, and what they cost.
 
     `model` is what is kept of what was trained, `macs` its multiply-accumulates for one sample,
-    `data` the name and the split that the scores are on.
+    `data` the name and the split that the scores are on. `training_macs` are those of one sample on
+    its way to the loss, where a training has parts that are not kept; None is `macs`.
     """
     return {
         "recipe": recipe.name,
@@ -38,7 +40,7 @@ def result_of(
         "samples": state.samples,
         "parameters": parameter_count(model),
         "MACs": macs,
-        "training_GFLOP": training_gflop(macs, state.samples),
+        "training_GFLOP": training_gflop(training_macs or macs, state.samples),
         "times": {"seconds": round(state.seconds, 3)},
     }
 

@@ -12,6 +12,7 @@ from triptych.classify.models.listing import describe, records
 from triptych.classify.models.near import describe_near, near
 from triptych.classify.models.registry import ENTRIES, ModelEntry
 from triptych.errors import UserError
+from triptych.own_model import check, is_own
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,8 +43,14 @@ def entry(name: str) -> ModelEntry:
 
 
 def known(name: str) -> None:
-    """Raise UserError, with the nearest names, unless the name is one of ours or of timm's."""
+    """Raise UserError, with the nearest names, unless the name is one of ours or of timm's.
+
+    One of the form `PATH.py:FUNCTION` is looked up in its file, see `own_model`.
+    """
     if name in ENTRIES:
+        return
+    if is_own(name):
+        check(name)
         return
     import timm
 
@@ -58,8 +65,9 @@ def create(
 
     Maps normalised images (N, 3, image_size, image_size) to logits (N, classes). Weights are drawn
     from torch's global generator. `drop_path` is the stochastic depth of the last block, see
-    `set_drop_path`. Never fetches weights. Raises UserError for an unknown name, a size that the
-    model cannot take, and numbers out of range.
+    `set_drop_path`. Never fetches weights. Of a name of the form `PATH.py:FUNCTION` the function in
+    that file makes the model. Raises UserError for an unknown name, a size that the model cannot
+    take, numbers out of range, and a file that makes no such model.
     """
     if classes < 1:
         raise UserError(f"a model needs at least one class, not {classes}")
@@ -73,6 +81,10 @@ def create(
                 f"divide a side of {image_size}: choose a multiple of {ours.patch}"
             )
         model = ours.builder(classes, image_size)
+    elif is_own(name):
+        from triptych.classify.models.from_file import from_file
+
+        model = from_file(name, classes, image_size, drop_path).train()
     else:
         from triptych.classify.models.from_timm import working_from_timm
 

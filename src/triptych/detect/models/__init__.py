@@ -12,6 +12,7 @@ from triptych.detect.models.listing import describe, records
 from triptych.detect.models.registry import ENTRIES, TABLE_CLASSES, TIMM, ModelEntry, timm_entry
 from triptych.detect.models.settings import DetectorSettings
 from triptych.errors import UserError
+from triptych.own_model import is_own
 
 if TYPE_CHECKING:
     from triptych.detect.models.detector import Detector
@@ -44,6 +45,12 @@ def entry(name: str) -> ModelEntry:
         return ENTRIES[name]
     if name.startswith(TIMM):
         return timm_entry(name)
+    if is_own(name):
+        raise UserError(
+            f"{name}: a detector is not made by a file: take {TIMM}ARCHITECTURE for another "
+            "backbone, or compare a detector of your own by its predictions (--predictions "
+            "FILE.json, COCO results)"
+        )
     near = difflib.get_close_matches(name.lower(), ENTRIES, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(ENTRIES)}"
     raise UserError(f"no detector is called {name!r}; {hint}, or {TIMM}ARCHITECTURE")

@@ -9,6 +9,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from triptych.errors import UserError
+from triptych.own_model import is_own
 from triptych.segment.models.catalogue import ENTRIES, ModelEntry
 from triptych.segment.models.listing import (
     describe,
@@ -44,8 +45,9 @@ def names() -> tuple[str, ...]:
 
 
 def is_name(model: str) -> bool:
-    """Whether that is the name of a model, in the table or `smp:ARCHITECTURE:ENCODER`."""
-    return model in ENTRIES or model.startswith(_SMP)
+    """Whether that is the name of a model: of the table, `smp:ARCHITECTURE:ENCODER`, or
+    `PATH.py:FUNCTION`, one of the user's own."""
+    return model in ENTRIES or model.startswith(_SMP) or is_own(model)
 
 
 def entry(name: str) -> ModelEntry:
@@ -56,6 +58,10 @@ def entry(name: str) -> ModelEntry:
         from triptych.segment.models.from_smp import smp_entry
 
         return smp_entry(name)
+    if is_own(name):
+        from triptych.segment.models.from_file import file_entry
+
+        return file_entry(name)
     near = difflib.get_close_matches(name.lower(), ENTRIES, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(ENTRIES)}"
     raise UserError(f"no segmentation model is called {name!r}; {hint}")

@@ -29,6 +29,8 @@ LONGEST_NAME = 100
 """Bytes of a picture's name; file systems allow 255."""
 OURS = {SCORES, ITEMS, MEDIA}
 """What an evaluation's folder may hold; a folder with anything else is not replaced."""
+_ASIDE = re.compile(r".+\.(part-\d+|replaced)")
+"""Names of folders as `replaced_folder` makes them beside an evaluation's."""
 
 
 def media_name(key: str) -> str:
@@ -44,6 +46,17 @@ def media_name(key: str) -> str:
         return name
     short = name.encode()[:LONGEST_NAME].decode(errors="ignore")
     return f"{short}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def is_aside(folder: Path) -> bool:
+    """Whether it is no evaluation of its own: in the making, left by a killed one, or replaced."""
+    return _ASIDE.fullmatch(folder.name) is not None
+
+
+def evaluations_in(folder: Path) -> list[Path]:
+    """The folders of the whole evaluations that lie in a folder, by name."""
+    places = [scores.parent for scores in folder.glob(f"*/{SCORES}")]
+    return sorted(place for place in places if not is_aside(place))
 
 
 def write_files(folder: Path, scores: Mapping[str, Any], items: pa.Table) -> None:

@@ -68,6 +68,19 @@ def test_places(tmp_path: Path, evaluation: Evaluation) -> None:
         assert [score.model for score in read_scores([place], MIOU)] == ["a", "b"]
 
 
+def test_evaluations_in_the_making_have_no_scores(
+    tmp_path: Path, evaluation: Evaluation, a_run: ARun
+) -> None:
+    run = a_run(tmp_path / "run", {"camvid": 0.5})
+    for name in ("camvid-val.part-77", "camvid-val.replaced"):
+        evaluation(run / "evaluations" / name, "tiny", 0.9)
+    for place in (run, run / "evaluations"):
+        assert [score.value for score in read_scores([place], MIOU)] == [0.5]
+    assert shown([trained(run)]) == [0.5]
+    half = run / "evaluations" / "camvid-val.part-77"
+    assert [score.value for score in read_scores([half], MIOU)] == [0.9], "it was asked for"
+
+
 def test_rules_are_part_of_what_it_is_on(tmp_path: Path, evaluation: Evaluation) -> None:
     rule = {"iou": 0.5, "score_floor": 0.05, "size": "of the box"}
     place = evaluation(tmp_path / "e", "a", None, "voc2007", AP50=0.4, rule=rule)

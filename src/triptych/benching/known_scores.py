@@ -12,7 +12,7 @@ from typing import Any
 
 from triptych.benching.basis import Basis
 from triptych.errors import UserError
-from triptych.evaluation_folder import SCORES
+from triptych.evaluation_folder import SCORES, evaluations_in
 from triptych.weights import Published
 
 log = logging.getLogger("triptych")
@@ -165,8 +165,8 @@ def _claim(measured: Measured, metric: Metric) -> Score | None:
 
 
 def _files(place: Path) -> list[Path]:
-    patterns = (SCORES, f"*/{SCORES}", f"evaluations/*/{SCORES}")
-    return [file for pattern in patterns for file in sorted(place.glob(pattern))]
+    folders = [place, *evaluations_in(place), *evaluations_in(place / "evaluations")]
+    return [file for folder in folders if (file := folder / SCORES).is_file()]
 
 
 def _read(file: Path, metric: Metric) -> Score | None:

@@ -62,6 +62,8 @@ def bench(
     """
     if seconds is not None and frames is not None:
         raise UserError("--seconds and --frames: give one of them")
+    if out is not None:
+        _check_out(out)
     chosen = with_weights(models, weights)
     study = study_of_models(chosen_models(models))
     if study == "detect":
@@ -77,15 +79,30 @@ def bench(
     _finish(segment.bench(chosen, options, scores), out, as_json, segment.describe)
 
 
+def _check_out(out: Path) -> None:
+    """Raise UserError where nothing can be written into `out`: minutes before there is anything."""
+    from triptych.aside import check_writable
+
+    try:
+        check_writable(out)
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
+
+
 def _finish(
     record: dict[str, Any], out: Path | None, as_json: bool, describe: Callable[[Any], str]
 ) -> None:
-    """Keep and print what was measured. Raises WorkFailed where something could not be."""
-    if out is not None:
-        from triptych.report.pareto import write_bench
+    """Keep and print what was measured, also where it cannot be kept.
 
-        write_bench(record, out)
-    show(record, as_json, describe)
+    Raises WorkFailed where it cannot, or where something could not be measured.
+    """
+    try:
+        if out is not None:
+            from triptych.report.pareto import write_bench
+
+            write_bench(record, out)
+    finally:
+        show(record, as_json, describe)
     failed = [row for row in record["rows"] if "error" in row]
     if failed:
         raise WorkFailed(

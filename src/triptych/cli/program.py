@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from triptych.cli.train import train
 from triptych.cli.verify import verify
 from triptych.errors import Stopped, TriptychError, UserError
 
+COMPLETE = "_TRIPTYCH_COMPLETE"
+"""The variable of the environment by which click is asked for completions."""
 EXIT_CODES = "Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 3 stopped early."
 
 
@@ -72,14 +75,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     try:
-        app.main(line, prog_name="triptych", standalone_mode=False)
+        _invoke(line)
         return 0
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         return _fail(error, debug="--debug" in line)
 
 
-def _fail(error: Exception, debug: bool) -> int:
+def _invoke(line: list[str]) -> None:
+    """Run a verb and let its errors out.
+
+    What `app.main` would do, but that ends the process with code 1 where nobody reads its output,
+    and takes an EOFError for Ctrl-C.
+    """
+    if os.environ.get(COMPLETE):
+        app.main(line, prog_name="triptych")  # a shell asks how the line may go on
+    with app.make_context("triptych", line) as context:
+        app.invoke(context)
+
+
+def _nobody_reads() -> bool:
+    """Whether stdout is a pipe whose reader has gone."""
+    try:
+        stdout = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # there is none, or it is no file
+        return False
+    poll = select.poll()
+    poll.register(stdout, 0)  # an end of a pipe that lost the other is told unasked
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
+
+
+def _fail(error: BaseException, debug: bool) -> int:
     """Say in one line what went wrong; return the exit code."""
+    if isinstance(error, BrokenPipeError) and _nobody_reads():
+        # `| head` has seen enough. That is no failure, and the code says so rather than 141, as a
+        # program killed by SIGPIPE has it: under `set -o pipefail` a script would end there. What
+        # is still in the buffer goes nowhere, or Python would complain of it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     if debug:
         traceback.print_exc()
     if isinstance(error, TriptychError):
@@ -90,14 +122,10 @@ def _fail(error: Exception, debug: bool) -> int:
         code, message = UserError.exit_code, error.format_message()
         if isinstance(error, click.UsageError) and error.ctx is not None:
             message += f" (see {error.ctx.command_path} --help)"
-    elif isinstance(error, click.Abort):
-        # What click makes of a KeyboardInterrupt.
-        reason = " ".join(map(str, error.__cause__.args)) if error.__cause__ else ""
+    elif isinstance(error, KeyboardInterrupt):
+        print(file=sys.stderr)  # ends the line on which the terminal shows ^C
+        reason = " ".join(map(str, error.args))
         code, message = Stopped.exit_code, f"stopped by {reason or 'Ctrl-C'}"
-    elif isinstance(error, BrokenPipeError):
-        # The reader of our output went away (`| head`): nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     elif isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         code, message = 1, f"{error.strerror or error}{where}"

@@ -34,7 +34,7 @@ from triptych.checkpoint import (
 from triptych.errors import WorkFailed
 from triptych.journal import Journal
 from triptych.population.records import Hypers, Outcome
-from triptych.run import CHECKPOINTS, METRICS
+from triptych.run import CHECKPOINTS, METRICS, unfinished
 
 MEMBERS = "members"
 """Of a run's folder, where its members' folders are."""
@@ -228,19 +228,22 @@ class Member:
 
     def _clear(self) -> None:
         flush(self._checkpoints)
-        for old in self._checkpoints.glob(".*.old"):
+        for old in self._old():
             shutil.rmtree(old)
+
+    def _old(self) -> list[Path]:
+        return [path for path in unfinished(self._checkpoints) if path.suffix == ".old"]
 
     def _recover(self) -> None:
         """Bring back an old checkpoint whose successor is missing or damaged, and clear up."""
         live = self.live()
-        for old in self._checkpoints.glob(".*.old"):
+        for old in self._old():
             if live is not None and whole_record(live) is not None:
                 break
             if live is not None:
                 shutil.rmtree(live)
             old.rename(old.with_name(old.name.removeprefix(".").removesuffix(".old")))
-        for rest in self._checkpoints.glob(".*"):
+        for rest in unfinished(self._checkpoints):
             shutil.rmtree(rest)
 
 

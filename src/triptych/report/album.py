@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from triptych.evaluation_folder import MEDIA, SCORES
+from triptych.evaluation_folder import MEDIA, evaluations_in
 from triptych.report import media
 from triptych.report.compact import texts
 from triptych.report.gather import Gathered
@@ -69,11 +69,7 @@ def _media_folders(kind: str, folder: Path) -> dict[str, list[Path]]:
 
 def _evaluation(run: Path) -> Path | None:
     """The evaluation of a run that has pictures: that of its result, else the first whole one."""
-    whole = [
-        scores.parent
-        for scores in sorted(run.glob(f"evaluations/*/{SCORES}"))
-        if (scores.parent / MEDIA).is_dir() and ".part-" not in scores.parent.name
-    ]
+    whole = [place for place in evaluations_in(run / "evaluations") if (place / MEDIA).is_dir()]
     try:
         result: Any = json.loads((run / "result.json").read_text(encoding="utf-8"))
         judged = str(result["data"]).replace(" ", "-")

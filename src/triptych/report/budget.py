@@ -32,12 +32,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Mean:
-    """An arm's mean score over seeds along one budget, and the lowest and highest seed."""
+    """An arm's mean score over seeds along one budget, and the lowest and highest seed.
+
+    Only where all seeds of the arm have a score: where those that diverged drop out, a mean over
+    the rest would jump and cross others without anything having been learnt.
+    """
 
     at: Floats
     mean: Floats
     low: Floats
     high: Floats
+    alone: tuple[tuple[Floats, Floats], ...] = ()
+    """Of each seed that goes on after others of its arm ended: where, and its scores."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,10 @@ def spent(
     folder: Path, verdict: Verdict, points: Sequence[Point]
 ) -> tuple[dict[str, dict[str, Mean]], str | None]:
     """Budget → arm → curve, for the budgets that are known of all arms that have a curve; and the
-    split on which the scores are."""
+    split on which the scores are.
+
+    A seed of which there is no score yet is not waited for, unless it diverged before it had one.
+    """
     split = evaluation_split(points)
     metric = curve_metric(verdict["metric"])
     chosen = [p for p in points if (p.split, p.metric) == (split, metric) and p.score is not None]
@@ -67,18 +76,34 @@ def spent(
             rate = _rate(folder, verdict, arm, budget)
             if not mine or rate is None:
                 continue
-            epochs = sorted({p.epoch for p in mine})
-            scores = [[float(p.score or 0) for p in mine if p.epoch == e] for e in epochs]
-            at = [rate * np.mean([p.samples or 0 for p in mine if p.epoch == e]) for e in epochs]
-            curves[arm] = Mean(
-                np.array(at, np.float64),
-                np.array([np.mean(each) for each in scores]),
-                np.array([np.min(each) for each in scores]),
-                np.array([np.max(each) for each in scores]),
-            )
+            states = verdict["arms"][arm]["states"]
+            diverged = [int(seed) for seed, state in states.items() if state == "diverged"]
+            curves[arm] = _mean(mine, diverged, rate)
         if curves and set(curves) == {p.arm for p in chosen}:
             found[budget] = curves
     return found, split
+
+
+def _mean(points: Sequence[Point], diverged: Sequence[int], rate: float) -> Mean:
+    """The curve of one arm from the points that have scores; a sample costs `rate`."""
+    seeds: dict[int, dict[int, tuple[float, float]]] = {seed: {} for seed in diverged}
+    for point in points:  # the last word counts where an epoch was scored twice
+        place = rate * (point.samples or 0), point.score or 0.0
+        seeds.setdefault(point.seed, {})[point.epoch] = place
+    shared = sorted(set.intersection(*(set(of) for of in seeds.values())))
+    both = np.array([[of[epoch] for epoch in shared] for of in seeds.values()], np.float64)
+    at, scores = np.moveaxis(both.reshape(len(seeds), len(shared), 2), 2, 0)
+    last = shared[-1] if shared else -1
+    alone = []
+    for of in seeds.values():
+        # From the end of the mean on, so that no gap is left before a seed's first point alone.
+        rest = [of[epoch] for epoch in sorted(of) if epoch >= last]
+        if max(of, default=-1) > last:
+            ats, theirs = np.array(rest, np.float64).T
+            alone.append((ats, theirs))
+    return Mean(
+        at.mean(axis=0), scores.mean(axis=0), scores.min(axis=0), scores.max(axis=0), tuple(alone)
+    )
 
 
 def _rate(folder: Path, verdict: Verdict, arm: str, budget: str) -> float | None:
@@ -108,6 +133,8 @@ def crossings(curves: Mapping[str, Mapping[str, Mean]]) -> list[Crossing]:
     for budget, arms in curves.items():
         for one, other in combinations(arms, 2):
             a, b = arms[one], arms[other]
+            if not len(a.at) or not len(b.at):
+                continue
             low, high = max(a.at[0], b.at[0]), min(a.at[-1], b.at[-1])
             places = np.unique(np.concatenate([a.at, b.at, [low, high]]))
             places = places[(places >= low) & (places <= high)]
@@ -138,7 +165,10 @@ def budget_figure(
     split: str,
     places: Mapping[str, int],
 ) -> Figure | None:
-    """A panel a budget: the arms' mean scores with bands over seeds; a diamond where two cross."""
+    """A panel a budget: the arms' mean scores with bands over seeds; a diamond where two cross.
+
+    Where a seed of an arm ended early, its mean ends too and the others go on as thin lines.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -146,10 +176,11 @@ def budget_figure(
         return None
     arms = list(dict.fromkeys(arm for each in curves.values() for arm in each))
     columns = max(1, min(len(arms), 4, int(WIDTH / (0.088 * max(map(len, arms)) + 0.85))))
-    foot = 0.3 + 0.216 * -(-len(arms) // columns)
+    crossed = crossings(curves)
+    notes = _notes(curves, bool(crossed))
+    foot = 0.14 + 0.16 * len(notes) + 0.216 * -(-len(arms) // columns)
     height = 3.0 + foot
     count = len(curves)
-    crossed = crossings(curves)
     with styled():
         figure = Figure(figsize=(WIDTH, height))
         handles: dict[str, Any] = {}
@@ -168,6 +199,8 @@ def budget_figure(
                     marker=MARKERS[place % len(MARKERS)] if len(curve.at) <= 12 else None,
                     markersize=4,
                 )
+                for at, scores in curve.alone:
+                    axes.plot(at, scores, color=colour, linewidth=0.8, alpha=0.7)
             for each in crossed:
                 if each.budget == budget:
                     axes.plot(each.at, each.score, "D", color=SOFT, fillstyle="none", ms=8, mew=1.5)
@@ -184,15 +217,26 @@ def budget_figure(
             [handles[arm] for arm in arms],
             arms,
             loc="lower center",
-            bbox_to_anchor=(0.5, 0.26 / height),
+            bbox_to_anchor=(0.5, (0.1 + 0.16 * len(notes)) / height),
             ncols=columns,
             handlelength=3.0,
             borderpad=0,
         )
-        note = "line: mean over seeds; band: lowest to highest seed"
-        note += "; diamond: two arms' means cross" if crossed else ""
-        figure.text(0.5, 0.06 / height, note, ha="center", fontsize=9, color=SOFT)
+        for index, note in enumerate(reversed(notes)):
+            above = (0.06 + 0.16 * index) / height
+            figure.text(0.5, above, note, ha="center", fontsize=9, color=SOFT)
     return figure
+
+
+def _notes(curves: Mapping[str, Mapping[str, Mean]], crossed: bool) -> list[str]:
+    """What one must know to read the figure, a line each."""
+    diamond = "; diamond: two arms' means cross" if crossed else ""
+    if not any(curve.alone for of in curves.values() for curve in of.values()):
+        return [f"line: mean over seeds; band: lowest to highest seed{diamond}"]
+    return [
+        f"line: mean over seeds as far as all of the arm came; band: lowest to highest{diamond}",
+        "thin: single seeds, where others of their arm did not come as far",
+    ]
 
 
 def _short(value: float) -> str:

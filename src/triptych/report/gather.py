@@ -1,20 +1,22 @@
 """From folders to records: what a page needs of each, and what had to be left out.
 
 Folders may be comparisons, runs, evaluations, what `bench` or `predict` wrote, or folders of
-those. Whatever is broken is named in `problems` and left out.
+those, as `runs` with its `STUDY-RECIPE/seed-N` is one. Whatever is broken, or no such thing, is
+named in `problems` and left out.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from triptych.compare.folder import PLAN, cell
 from triptych.errors import UserError
+from triptych.evaluation_folder import SCORES, evaluations_in, is_aside
 from triptych.report.compact import FILE, compact
 from triptych.report.privacy import Anonymous
 from triptych.report.store import Store
@@ -23,11 +25,15 @@ from triptych.run import METRICS, read_json
 Kind = Literal["comparison", "run", "evaluation", "bench", "predictions"]
 MOST_TRAINING_EVENTS = 250
 """Of a run: enough for its curve."""
+DEPTH = 2
+"""Levels below a folder that are looked into: `train` writes runs/STUDY-RECIPE/seed-N."""
+MOST_SKIPPED = 5
+"""Of the folders in which there was nothing, those that are named."""
 _SIGNS: tuple[tuple[Kind, str], ...] = (
     ("comparison", PLAN),
     ("run", "recipe.json"),
     ("run", "result.json"),
-    ("evaluation", "scores.json"),
+    ("evaluation", SCORES),
     ("bench", "bench.json"),
     ("predictions", "summary.json"),
 )
@@ -51,10 +57,12 @@ def gather(places: Sequence[Path], hidden: Anonymous | None = None) -> Gathered:
     """Read `places`. Raises UserError where none of them holds anything that can be shown."""
     found = Gathered(Store())
     for place in places:
-        inside = list(_folders(place))
+        inside, nothing_in = _folders(place)
         if not inside:
             what = "is not there" if not place.exists() else "holds no run and no comparison"
             found.problems.append(f"{place} {what}")
+        elif nothing_in:
+            found.problems.append(_skipped(place, nothing_in))
         for kind, folder in inside:
             number = str(len(found.folders) + 1)
             reader = _Reader(found, number, folder, hidden)
@@ -75,18 +83,37 @@ def gather(places: Sequence[Path], hidden: Anonymous | None = None) -> Gathered:
     return found
 
 
-def _folders(place: Path) -> Iterator[tuple[Kind, Path]]:
-    """A folder of a known kind, or those in it."""
-    if not place.is_dir():
-        return
-    if kind := kind_of(place):
-        yield kind, place
-        return
-    for child in sorted(place.iterdir()):
-        if child.name.startswith(".") or not child.is_dir():
-            continue
-        if kind := kind_of(child):
-            yield kind, child
+def _folders(place: Path, depth: int = DEPTH) -> tuple[list[tuple[Kind, Path]], list[Path]]:
+    """A folder of a known kind, or those in it; and the folders in it that hold none.
+
+    One of a known kind is not looked into: the runs of a comparison, the members of a population
+    and the folds of a run are parts of it.
+    """
+    try:
+        if kind := kind_of(place):
+            return [(kind, place)], []
+        children = [child for child in sorted(place.iterdir()) if _may_hold(child)] if depth else []
+    except OSError:
+        return [], []  # is not there, or may not be read
+    found, nothing_in = list[tuple[Kind, Path]](), list[Path]()
+    for child in children:
+        inside, without = _folders(child, depth - 1)
+        found += inside
+        nothing_in += without if inside else [child]
+    return found, nothing_in
+
+
+def _may_hold(folder: Path) -> bool:
+    return folder.is_dir() and not folder.name.startswith(".") and not is_aside(folder)
+
+
+def _skipped(place: Path, nothing_in: Sequence[Path]) -> str:
+    names = [str(each.relative_to(place)) for each in nothing_in]
+    more = f" and {len(names) - MOST_SKIPPED} more" if len(names) > MOST_SKIPPED else ""
+    return (
+        f"{place}: no run and no comparison in {', '.join(names[:MOST_SKIPPED])}{more} "
+        f"({DEPTH} levels of folders are looked into)"
+    )
 
 
 class _Reader:
@@ -121,11 +148,14 @@ class _Reader:
             if not re.fullmatch(r"[^./\\\x00][^/\\\x00]*", arm):
                 raise UserError(f"{self._folder / PLAN}: no folder can be named {arm!r}")
         study, scores = str(plan.get("study")), [plan["metric"], *plan.get("beside", ())]
-        for name in ("extension.json", "fixed.json", "verdict.json"):
-            self._json(self._folder / name, "", needed=False)
-        extension = self._kept("extension.json").get("seeds", ())
+        extension, joined, _ = (
+            self._json(self._folder / name, "", needed=False) or {}
+            for name in ("extension.json", "fixed.json", "verdict.json")
+        )
+        fixed = [*joined.get("arms", ())]
+        self._refuse_alike((*plan["arms"], *fixed))
         for arm in plan["arms"]:
-            for seed in (*plan.get("seeds", ()), *extension):
+            for seed in (*plan.get("seeds", ()), *extension.get("seeds", ())):
                 place = cell(self._folder, arm, seed)
                 where = f"{arm}/seed-{seed}"
                 self._json(place.with_name(f"seed-{seed}.failed.json"), f"{arm}/", needed=False)
@@ -135,9 +165,8 @@ class _Reader:
                     self._run(place, f"{where}/", study, scores)
                 except UserError as error:
                     self._drop(where, f"{where} was left out: {error}")
-        fixed = [*self._kept("fixed.json").get("arms", ())]
         for arm in fixed or (plan["arms"] if not plan.get("seeds") else ()):
-            if (self._folder / arm / "scores.json").exists():
+            if (self._folder / arm / SCORES).exists():
                 try:
                     self._evaluation(self._folder / arm, f"{arm}/", study, scores)
                 except UserError as error:
@@ -153,8 +182,7 @@ class _Reader:
             self._journal(run / "lineage.jsonl", under)
             for member in sorted(run.glob(f"members/*/{METRICS}")):
                 self._journal(member, f"{under}members/{member.parent.name}/")
-        for evaluation in sorted(run.glob("evaluations/*/scores.json")):
-            place = evaluation.parent
+        for place in evaluations_in(run / "evaluations"):
             try:
                 self._evaluation(place, f"{under}evaluations/{place.name}/", study, scores)
             except UserError as error:
@@ -162,7 +190,7 @@ class _Reader:
                 self._drop(where, f"{where} was left out: {error}")
 
     def _evaluation(self, place: Path, under: str, study: str, scores: Sequence[str]) -> None:
-        self._json(place / "scores.json", under)
+        self._json(place / SCORES, under)
         file = place / "items.parquet"
         if file.exists() and study in METRIC_OF:
             arm = under.partition("/")[0]
@@ -183,12 +211,12 @@ class _Reader:
         raise UserError(f"{run} is no run")
 
     def _json(self, file: Path, under: str, needed: bool = True) -> dict[str, Any] | None:
+        """Keep a record; returns it as it lies there, where names are those of folders."""
         if not file.exists() and not needed:
             return None
         value = read_json(file)
-        if self._hidden is not None:
-            value = self._hidden.record(value, self._folder)
-        self._found.store.put(self._name(under + file.name), value)
+        shown = value if self._hidden is None else self._hidden.record(value, self._folder)
+        self._found.store.put(self._name(under + file.name), shown)
         return value
 
     def _journal(self, file: Path, under: str) -> None:
@@ -223,9 +251,11 @@ class _Reader:
         hidden = self._hidden
         return f"{self._number}/{name if hidden is None else hidden.name(name)}"
 
-    def _kept(self, name: str) -> dict[str, Any]:
-        content = self._found.store.records.get(self._name(name))
-        return dict(json.loads(content)) if content else {}
+    def _refuse_alike(self, arms: Iterable[str]) -> None:
+        """Raise UserError where arms differ only in what must not be seen."""
+        different = set(arms)
+        if len({self._name(arm) for arm in different}) < len(different):
+            raise UserError("its arms would be called alike without the names of this machine")
 
     def _drop(self, where: str, problem: str) -> None:
         """Leave out all records below a place, and say why."""
@@ -236,7 +266,7 @@ class _Reader:
 
 
 def _study_of_scores(folder: Path) -> str:
-    scores = read_json(folder / "scores.json")
+    scores = read_json(folder / SCORES)
     signs = {"segment": "mIoU", "detect": "AP50", "classify": "top1"}
     return next((study for study, name in signs.items() if name in scores), "")
 

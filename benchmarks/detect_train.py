@@ -9,7 +9,8 @@ the machine does hits both:
 - ours: `detect.train.train_epoch`, with its augmentation (scale, flip, light), its prefetching and
   all that it notes for the audit;
 - torchvision: what its `references/detection` does: a DataLoader, transforms v2 (flip, float),
-  `GeneralizedRCNN.forward` with torchvision's own RPN and RoIAlign, memory format as it comes.
+  `GeneralizedRCNN.forward` with torchvision's own RPN and RoIAlign, torch's autocast where the
+  recipe is in bfloat16, memory format as it comes.
 
 `ratio` is images a second of ours over torchvision's, the median of the rounds.
 """
@@ -223,7 +224,9 @@ def torchvision(recipe: DetectRecipe, data: DetectionData, options: argparse.Nam
     def steps() -> None:
         for _ in range(options.steps):
             images, targets = next(batches)
-            losses = GeneralizedRCNN.forward(model, list(images), list(targets))
+            # As with its --amp; what `training.device.autocast` adds to torch's is ours.
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+                losses = GeneralizedRCNN.forward(model, list(images), list(targets))
             loss = sum(losses.values())
             assert torch.isfinite(loss)
             optimiser.zero_grad()

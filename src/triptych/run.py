@@ -110,7 +110,7 @@ class Run:
         lock = _lock(folder)
         try:
             if file.exists():
-                _refuse_another(folder, read_json(file), record)
+                _refuse_another(folder, read_json(file), record, _defaults(recipe))
             else:
                 write_json(file, record)
             if runtime is not None:
@@ -317,10 +317,21 @@ def _refuse_strangers(folder: Path) -> None:
         )
 
 
-def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    ours = json.loads(json.dumps(ours))  # tuples become lists, as in the file
+def _defaults(recipe: Recipe) -> dict[str, Any]:
+    """What the fields of a recipe are where nobody sets them."""
+    fields = dataclasses.fields(recipe)
+    return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+
+
+def _refuse_another(
+    folder: Path, theirs: dict[str, Any], ours: dict[str, Any], defaults: Mapping[str, Any]
+) -> None:
+    # Tuples become lists, as in the file.
+    ours, defaults = json.loads(json.dumps([ours, dict(defaults)], default=str))
+    # A field that came later: an older run did what its default does.
+    begun = defaults | theirs.get("recipe", {})
     pairs = {
-        **{k: (theirs.get("recipe", {}).get(k), v) for k, v in ours["recipe"].items()},
+        **{k: (begun.get(k), v) for k, v in ours["recipe"].items()},
         "seed": (theirs.get("seed"), ours["seed"]),
     }
     same_data = theirs.get("fingerprint") == ours["fingerprint"]

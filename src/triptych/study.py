@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -121,9 +121,15 @@ class Study:
     """(recipe, metric) → data specification and split of the items that `run_items` gives of its
     runs, as `predict_items` takes them. Raises UserError where fixed predictions cannot be scored
     on the same."""
+    preflight: Callable[[Any], None] = lambda recipe: None
+    """(recipe) → the weights that it begins with are on this machine, fetched where need be. Raises
+    UserError and WorkFailed where they cannot be had."""
     over: Callable[[Any], TrainOver | None] = lambda recipe: None
     """(recipe) → how its members are trained over a `population.cluster.Cluster`; None where it has
     no members."""
+    metrics_of: Callable[[Any], Collection[str] | None] = lambda arm: None
+    """(recipe or fixed predictions) → which of `metrics` its scores have; None where all have
+    all."""
     beside: tuple[str, ...] = ()
     """Further scores in a result, which may stand beside a metric but are not judged."""
     group_unit: str | None = None

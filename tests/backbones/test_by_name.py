@@ -51,8 +51,18 @@ def test_entries_of_another_shape_are_not_taken() -> None:
     given = other_values() | {"conv1.weight": torch.zeros(8, 3, 7, 7)}
     found = match(backbone().state_dict(), given)
     assert found.fresh == found.left_out == ("conv1.weight",)
-    kept = 8 * 8 * 9 + 4 * 8
+    kept = 8 * 8 * 9 + 2 * 8
     assert found.share == kept / (kept + 8 * 3 * 9)
+
+
+def test_the_share_is_of_parameters_and_not_of_statistics() -> None:
+    own = backbone().state_dict() | {"places": torch.zeros(1000, dtype=torch.int64)}
+    parameters = [n for n, _ in backbone().named_parameters()]
+    assert match(own, {n: own[n] for n in parameters}).share == 1.0
+    statistics = {n: v for n, v in own.items() if n not in parameters}
+    found = match(own, statistics | {"conv1.weight": own["conv1.weight"]})
+    assert found.share == 8 * 3 * 9 / (8 * 3 * 9 + 8 * 8 * 9 + 2 * 8)
+    assert {"bn1.running_mean", "bn1.running_var", "places"} < set(found.state)
 
 
 def test_a_file_of_something_else_matches_nothing() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from triptych.backbones.folding import fold, pairs, restate
+from triptych.backbones.folding import fold, pairs, restate, without_eps
 
 
 def network() -> nn.Sequential:
@@ -88,6 +88,45 @@ def test_what_is_not_reached_and_constant_channels_stay_finite() -> None:
     assert torch.equal(idle.weight, torch.ones(4))
     with torch.no_grad():
         torch.testing.assert_close(net(torch.zeros(1, 3, 12, 9)), before)
+
+
+class TestWithoutEps:
+    """A BatchNorm that has an eps, against one that has none."""
+
+    def test_it_computes_what_an_eps_of_0_would_however_small_the_variance(self) -> None:
+        torch.manual_seed(1)
+        # The last channels have all but died, and weights and inputs with them.
+        variance = torch.tensor([3.0, 1e-2, 1e-5, 3e-9, 4e-13, 1e-14, 1e-20, 1e-30, 1e-40])
+        count = len(variance)
+        norm, wanted = nn.BatchNorm2d(count).eval(), nn.BatchNorm2d(count, eps=0.0).eval()
+        for each in (norm, wanted):
+            assert each.running_var is not None
+            assert each.running_mean is not None
+            each.running_var.copy_(variance)
+            each.running_mean.copy_(variance.sqrt())
+            with torch.no_grad():
+                each.weight.copy_(torch.linspace(0.5, 2, count))
+                each.bias.fill_(0.25)
+        without_eps(norm)
+        inputs = torch.randn(4, count, 5, 5) * variance.sqrt().view(-1, 1, 1)
+        with torch.no_grad():
+            torch.testing.assert_close(norm(inputs), wanted(inputs), rtol=1e-4, atol=1e-5)
+        assert norm.weight.isfinite().all()
+
+    def test_of_a_constant_channel_the_bias_is_left_and_a_distance_is_blown_up(self) -> None:
+        norm = nn.BatchNorm2d(2).eval()
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        norm.running_var.copy_(torch.tensor([0.0, 1.0]))
+        norm.running_mean.copy_(torch.tensor([0.3, 0.0]))
+        norm.bias.data.fill_(5.0)
+        without_eps(norm)
+        assert ((norm.running_var + norm.eps) > 0).all()
+        with torch.no_grad():
+            at_the_mean = norm(torch.full((1, 2, 1, 1), 0.3))[0, 0]
+            beside_it = norm(torch.full((1, 2, 1, 1), 0.4))[0, 0]
+        assert float(at_the_mean) == pytest.approx(5.0, abs=0.1)
+        assert 1e4 < float(beside_it) < 1e6
 
 
 def test_a_network_of_another_build_is_refused() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from triptych.compare import Comparison
-from triptych.errors import Stopped, UserError
+from triptych.errors import Stopped, UserError, WorkFailed
 from triptych.recipe import Recipe
 from triptych.run import Run, read_result, write_json
 from triptych.stopping import StopRequest
@@ -30,6 +30,18 @@ class FakeRecipe(Recipe):
     spread: float = 0.01
     """Standard deviation over seeds."""
     scale: tuple[float, float] = (1.0, 1.0)
+    kind: str = "scored"
+    """Runs of the kind `unscored` have no `top1`."""
+    init: str = "random"
+    val_data: str | None = None
+    train_images: int | None = None
+    boundary: str = "none"
+    inverse_network: str | None = None
+    folds: str = "none"
+
+
+def fingerprint(recipe: FakeRecipe, seed: int) -> dict[str, str]:
+    return {"train": recipe.data}
 
 
 @dataclass
@@ -42,8 +54,23 @@ class Fake:
     diverged: set[tuple[str, int]] = field(default_factory=set)
     dark: set[tuple[str, int]] = field(default_factory=set)
     """Cells in which no item counts for the score `dim`."""
+    scoreless: set[tuple[str, int]] = field(default_factory=set)
+    """Cells that end without a score `top1`."""
     groups: str | None = None
     """The group of every item, a letter each."""
+    favour: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Model → group → by how much its items are better than its score."""
+    fingerprint: Callable[[FakeRecipe, int], dict[str, str]] = fingerprint
+    """(recipe, seed) → what the run says of the data that it saw."""
+    tested_on: Callable[[FakeRecipe], str] = lambda recipe: "made up test"
+
+    needed: list[str] = field(default_factory=list)
+    """Models whose weights were asked for before anything was trained."""
+
+    def preflight(self, recipe: Any) -> None:
+        self.needed.append(recipe.model)
+        if recipe.init == "nowhere":
+            raise WorkFailed("nowhere.pth cannot be downloaded")
 
     def recipe(self, model: str = "a", **changes: Any) -> FakeRecipe:
         plain = FakeRecipe(
@@ -87,7 +114,7 @@ class Fake:
         acts = self.acts.get((recipe.model, seed), {})
         nothing: Callable[[], None] = lambda: None  # noqa: E731
         acts.get("early", nothing)()
-        with Run.open(out, recipe, seed, {"train": recipe.data}) as run:
+        with Run.open(out, recipe, seed, self.fingerprint(recipe, seed)) as run:
             if (done := read_result(out)) is not None:
                 return done
             acts.get("inside", nothing)()
@@ -96,14 +123,17 @@ class Fake:
             score = self.score(recipe, seed)
             noise = np.random.default_rng(seed).normal(0, 0.1, ITEMS)
             items = score + noise - noise.mean()
+            if recipe.model in self.favour and self.groups:
+                items += [self.favour[recipe.model].get(group, 0.0) for group in self.groups]
+            top1 = None if (recipe.model, seed) in self.scoreless else score
             dim = None if (recipe.model, seed) in self.dark else score / 2
             write_json(out / "items.json", {"top1": items.tolist(), "dim": (items / 2).tolist()})
             write_json(out / "audit.json", testimony(recipe))
             result = {
                 "recipe": recipe.name,
                 "seed": seed,
-                "data": "made up test",
-                "scores": {"top1": score, "loss": 1 - score, "dim": dim},
+                "data": self.tested_on(recipe),
+                "scores": {"top1": top1, "loss": 1 - score, "dim": dim},
                 "diverged": (recipe.model, seed) in self.diverged,
                 "parameters": 100,
                 "MACs": 200,
@@ -183,6 +213,10 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
         predict_items=lambda *asked: made.predict_items(*asked),
         evaluation_items=lambda folder, score: made.run_items(folder, score),
         evaluated_on=lambda recipe, metric: (recipe.data, "test"),
+        preflight=made.preflight,
+        metrics_of=lambda arm: (
+            ("loss",) if isinstance(arm, FakeRecipe) and arm.kind == "unscored" else None
+        ),
         beside=("dim",),
     )
     monkeypatch.setattr("triptych.study.get", lambda name: study)

@@ -11,6 +11,9 @@ from PIL import Image
 from triptych import cli
 
 PAIR = ("classify/tiny", "classify/tiny:model=vit-tiny")
+FRAMES = ("segment/tiny", "segment/tiny:lr=1e-3")
+INVERSE = ("segment/inverse", "segment/inverse:lr=1e-3")
+OUTSIDE = ("--predictions", "a", "--predictions", "b")
 ASKED = (*PAIR, "--varies", "model", "--metric", "top1", "--margin", "0.02")
 
 
@@ -85,6 +88,18 @@ def test_a_broken_picture_is_named(
         (("compare", *PAIR), "differs from tiny in model (resnext-tiny against vit-tiny)"),
         (("compare", *PAIR, "--set", "epoch=1"), "did you mean 'epochs'?"),
         (("compare", "classify/small", "segment/tiny"), "is of the study segment"),
+        (
+            ("compare", *FRAMES, "--varies", "lr", "--metric", "ranking"),
+            "--metric ranking: tiny has mIoU, pixel_accuracy, BF",
+        ),
+        (
+            ("compare", *INVERSE, "--varies", "lr", "--metric", "mIoU"),
+            "--metric mIoU: inverse has relative_error, degraded_error, ranking",
+        ),
+        (
+            ("compare", *OUTSIDE, "--data", "camvid:nowhere", "--metric", "relative_error"),
+            "--metric relative_error: a has mIoU, pixel_accuracy, BF",
+        ),
         (
             ("compare", "classify/tiny", "classify/tiny:lr=4e-3", "--varies", "lr"),
             "the arms tiny and tiny-lr-4e-3 are the same recipe",

@@ -10,6 +10,7 @@ import pytest
 from triptych import recipe as recipes
 from triptych import study
 from triptych.errors import UserError
+from triptych.study import Predictions
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,22 @@ def test_segment(changes: dict[str, Any], place: tuple[str, str]) -> None:
 def test_an_inverse_network_labels_nothing() -> None:
     with pytest.raises(UserError, match="segment/inverse trains an inverse network, which labels"):
         study.get("segment").evaluated_on(recipes.get("segment/inverse"), "relative_error")
+
+
+def test_what_is_scored_depends_on_the_recipe() -> None:
+    segment = study.get("segment")
+    inverse = segment.metrics_of(recipes.get("segment/inverse"))
+    frames = segment.metrics_of(recipes.get("segment/tiny"))
+    assert inverse is not None
+    assert frames is not None
+    assert (list(inverse), list(frames)) == (
+        ["relative_error", "degraded_error", "ranking"],
+        ["mIoU", "pixel_accuracy", "BF"],
+    )
+    assert {*inverse, *frames} == set(segment.metrics)
+    assert segment.metrics_of(Predictions("labels")) == frames
+    for other in ("detect", "classify"):
+        assert study.get(other).metrics_of(recipes.get(f"{other}/tiny")) is None
 
 
 @pytest.mark.parametrize(("metric", "split"), [("top1", "test"), ("val_loss", "val")])

@@ -85,6 +85,28 @@ def test_where_every_cell_fails_there_is_still_a_verdict_file(fake: Any, tmp_pat
     assert "a seed 2: failed: RuntimeError: broken" in describe(verdict)
 
 
+def test_weights_that_cannot_be_had_are_known_before_the_first_training(
+    fake: Any, tmp_path: Path
+) -> None:
+    asked = fake.comparison()
+    arms = {"a": asked.arms["a"], "b": replace(asked.arms["b"], init="nowhere")}
+    lost = replace(asked, arms=arms, varies=asked.varies | {"init"})
+    with pytest.raises(WorkFailed, match=r"nowhere\.pth cannot be downloaded"):
+        compare(lost, tmp_path / "c")
+    assert (fake.calls, fake.needed) == ([], ["a", "b"])
+    assert not (tmp_path / "c").exists()  # so that the same folder takes the mended request
+
+
+def test_an_arm_with_a_result_is_not_asked_for_its_weights(fake: Any, tmp_path: Path) -> None:
+    compare(fake.comparison(), tmp_path / "c")
+    fake.needed.clear()
+    compare(fake.comparison(seeds=(0, 1, 2, 3)), tmp_path / "c")
+    assert fake.needed == []
+    shutil.rmtree(tmp_path / "c" / "b")
+    compare(fake.comparison(), tmp_path / "c")
+    assert fake.needed == ["b"]
+
+
 def test_a_wrong_request_ends_the_work_at_once(fake: Any, tmp_path: Path) -> None:
     fake.acts["b", 0] = {"early": raises(UserError("no such folder"))}
     with pytest.raises(UserError, match="no such folder"):
@@ -155,7 +177,12 @@ def test_the_sequential_plan_stops_where_the_rule_decides(
     assert fake.calls == [(arm, seed) for seed in range(n) for arm in asked.arms]
     for found, expected in zip(verdict["pairs"], judged(fake, asked, n), strict=True):
         assert {key: found[key] for key in expected.as_dict()} == expected.as_dict()
-    assert verdict["plan"] == {"kind": "sequential", "n_max": 12, "seeds": list(range(12))}
+    assert verdict["plan"] == {
+        "kind": "sequential",
+        "n_max": 12,
+        "seeds": list(range(12)),
+        "shown": list(range(n)),
+    }
     assert "missing" not in describe(verdict)
     fake.calls.clear()
     assert compare(asked, tmp_path / "c") == verdict

@@ -13,6 +13,7 @@ import pytest
 from triptych.compare import Sequential
 from triptych.compare.run import compare, status
 from triptych.errors import UserError
+from triptych.report.record import write_record
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -190,7 +191,7 @@ def test_cells_that_saw_other_data_are_named(fake: Any, tmp_path: Path) -> None:
     compare(asked, tmp_path / "c")
     shutil.rmtree(tmp_path / "c" / "b" / "seed-2")
     other = {name: replace(arm, data="changed") for name, arm in asked.arms.items()}
-    with pytest.raises(UserError, match=r"b/seed-2 saw other data than a seed 0 \(train\)"):
+    with pytest.raises(UserError, match=r"b/seed-2 saw other data than b seed 0 \(train\)"):
         compare(replace(asked, arms=other), tmp_path / "c")
 
 
@@ -202,3 +203,15 @@ def test_a_plan_of_before_a_field_was_known_is_still_this_plan(fake: Any, tmp_pa
     del plan["order"], plan["arms"]["a"]["spread"]
     file.write_text(json.dumps(plan))
     assert compare(asked, tmp_path / "c") == first
+
+
+def test_notes_stand_with_the_verdict_and_may_come_later(fake: Any, tmp_path: Path) -> None:
+    assert "notes" not in compare(fake.comparison(), tmp_path / "c")
+    write_record(tmp_path / "c", compare(fake.comparison(), tmp_path / "c"), tmp_path / "record")
+    notes = ["a pilot had b ahead"]
+    for _ in range(2):
+        verdict = compare(fake.comparison(notes=tuple(notes)), tmp_path / "c")
+        assert verdict["notes"] == notes
+        assert json.loads((tmp_path / "c/comparison.json").read_text())["notes"] == notes
+    write_record(tmp_path / "c", verdict, tmp_path / "record")
+    assert "- Note: a pilot had b ahead." in (tmp_path / "record/README.md").read_text()

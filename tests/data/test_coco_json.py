@@ -13,6 +13,8 @@ from PIL import Image
 
 from triptych.data.check import check
 from triptych.data.open_detection import open_detection
+from triptych.detect.coco_results import ResultsFile
+from triptych.detect.evaluate import describe, evaluate
 from triptych.errors import UserError
 
 Content = dict[str, Any]
@@ -112,6 +114,24 @@ FAULTS = {
     "no such image": (
         lambda c: c["annotations"][0].update(image_id=99), "image_id 99 is no image", 3, 2,
     ),
+    "a list for an image": (
+        lambda c: c["annotations"][0].update(image_id=[30]), r"image_id \[30\] is no image", 3, 2,
+    ),
+    "an object for an image": (
+        lambda c: c["annotations"][0].update(image_id={}), "image_id {} is no image", 3, 2,
+    ),
+    "an image whose id is a list": (
+        lambda c: c["images"].append({"id": [1], "file_name": "c.jpg"}), "image 3: has no id", 3, 3,
+    ),
+    "an annotation whose id is a list": (
+        lambda c: c["annotations"][2].update(id=[1]), "annotation 2: has no id", 3, 2,
+    ),
+    "a class that is a list": (
+        lambda c: c["annotations"][0].update(category_id=[3]), r"category_id \[3\]", 3, 2,
+    ),
+    "too large": (
+        lambda c: c["annotations"][2].update(bbox=[1, 1, 2, 10**400]), "no four", 3, 2,
+    ),
     "no such category": (
         lambda c: c["annotations"][0].update(category_id=99), "category_id 99.* is no class", 3, 2,
     ),
@@ -142,6 +162,33 @@ def test_faults_are_refused_or_left_out(place: Path, fault: str) -> None:
     (finding,) = data.findings  # type: ignore[attr-defined]
     report = check(spec, progress=False)
     assert finding.text in [each.text for each in report.findings if each.severity == "error"]
+
+
+def test_results_may_be_of_pictures_that_are_left_out(place: Path) -> None:
+    (place / "pictures" / "a.png").unlink()
+    broken = (place / "pictures" / "empty.jpg").read_bytes()[:-200]
+    (place / "pictures" / "empty.jpg").write_bytes(broken)
+    data = open_detection(f"coco:{place}/all.json,{place}/pictures", "all", strict=False)
+    assert list(data.keys) == ["b"]
+    found = [
+        {"image_id": number, "category_id": 7, "bbox": [1.5, 2, 10, 20], "score": 0.9}
+        for number in (10, 20, 30)
+    ]
+    file = place / "found.json"
+    file.write_text(json.dumps(found))
+    scores = evaluate(ResultsFile(file, data), data, progress=False)
+    assert scores["by_class"]["zebra"]["AP50"] == 1
+    assert (scores["detections"]["true"], scores["detections"]["false"]) == (1, 0)
+    assert {kind: row["count"] for kind, row in scores["left_out"].items()} == {
+        "no picture": 1,
+        "unreadable": 1,
+    }
+    assert "left out of the data, or cut: 1 annotations have no picture; 1 files" in describe(
+        scores
+    )
+    file.write_text(json.dumps([{**found[0], "image_id": 40}]))
+    with pytest.raises(UserError, match="image_id 40 is no picture of coco all"):
+        ResultsFile(file, data)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from triptych.cli import main
+from triptych.data.boxes import left_out_of
 from triptych.data.check import check
 from triptych.data.frames import read_picture
 from triptych.data.open_detection import open_detection
@@ -243,6 +244,101 @@ def test_a_picture_cut_short(devkit: Path) -> None:
     assert list(data.keys) == STEMS["train"][1:]
     report = check(f"voc2007:{devkit}", progress=False)
     assert any("000001.jpg" in each.text for each in report.findings if each.severity == "error")
+
+
+def test_what_is_left_out_is_said_in_one_line_and_on_record(
+    devkit: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = f"voc2007:{devkit}"
+    whole = open_detection(spec, "train", strict=False)
+    assert whole.fingerprint() == open_detection(spec, "train").fingerprint()
+    assert left_out_of(whole) == {}
+    assert not caplog.records
+    cut_picture(devkit)
+    faulty = xml(thing("cat", (9, 1, 8, 9)), thing("cat", (1, 1, 1, 1)), thing("dog", (1, 1, 9, 9)))
+    annotate("000002", faulty)(devkit)
+    annotate("000003", xml(thing("person", (9, 1, 8, 9))))(devkit)
+    left = open_detection(spec, "train", strict=False)
+    assert left.fingerprint() != whole.fingerprint()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == (
+        "voc2007 train, left out or cut: 2 boxes have no area (000002.xml, 000003.xml); "
+        "1 files cannot be read (000001.jpg)"
+    )
+    assert left_out_of(left) == {
+        "no area": {"count": 2, "files": ["000002.xml", "000003.xml"]},
+        "unreadable": {"count": 1, "files": ["000001.jpg"]},
+    }
+    assert left.without == ("000001",)  # type: ignore[attr-defined]
+
+
+def test_all_that_is_refused_is_where_the_line_says(
+    devkit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stem in ("000001", "000002", "000003", "000004", "000005"):
+        annotate(stem, "hello")(devkit)
+    with pytest.raises(UserError, match="and 4 more problems; `triptych data check --json` lists"):
+        open_detection(f"voc2007:{devkit}", "trainval")
+    (devkit / "VOC2007" / "ImageSets" / "Main" / "val.txt").unlink()
+    assert main(["data", "check", f"voc2007:{devkit}", "--json"]) == 2
+    (error,) = json.loads(capsys.readouterr().out)["findings"][:1]
+    assert [Path(file).stem for file in error["files"]] == [
+        "000001", "000002", "000003", "000004", "000005",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lists", "splits"),
+    [
+        (("train", "val", "trainval"), ["train", "val"]),
+        (("train", "val", "trainval", "test"), ["train", "val", "test"]),
+        (("trainval", "test"), ["trainval", "test"]),
+        (("trainval",), ["trainval"]),
+        (("train", "trainval"), ["trainval"]),
+        (("val", "trainval", "test"), ["trainval", "test"]),
+        (("train", "test"), ["train", "test"]),
+        (("monday",), ["monday"]),
+    ],
+)
+def test_every_picture_of_the_lists_is_looked_at_once(
+    devkit: Path, lists: tuple[str, ...], splits: list[str]
+) -> None:
+    place = devkit / "VOC2007" / "ImageSets" / "Main"
+    for file in place.glob("*.txt"):
+        file.unlink()
+    stems = {
+        **STEMS,
+        "trainval": [*STEMS["train"], *STEMS["val"]],
+        "test": [],
+        "monday": ["000001"],
+    }
+    for name in lists:
+        (place / f"{name}.txt").write_text("\n".join(stems[name]) + "\n")
+    annotate("000004", xml(thing("sheep", (2, 2, 30, 30))))(devkit)
+    for spec in (f"voc2007:{devkit}", f"vocxml:{devkit / 'VOC2007'}"):
+        assert list(check(spec, progress=False).splits) == splits
+    own = open_detection(f"vocxml:{devkit / 'VOC2007'}", lists[0])
+    assert ("sheep" in own.classes) == bool({"val", "trainval"} & set(lists))
+
+
+def test_endings_in_capitals_and_stems_with_spaces(devkit: Path) -> None:
+    root = devkit / "VOC2007"
+    (root / "JPEGImages" / "000001.jpg").rename(root / "JPEGImages" / "000001.JPG")
+    (root / "Annotations" / "000002.xml").rename(root / "Annotations" / "000002.XML")
+    for folder, ending in (("JPEGImages", ".jpg"), ("Annotations", ".xml")):
+        (root / folder / f"000003{ending}").rename(root / folder / f"my street 1{ending}")
+    listed = root / "ImageSets" / "Main" / "train.txt"
+    listed.write_text("000001\n000002 \nmy street 1\n")
+    stems = ["000001", "000002", "my street 1"]
+    assert list(open_detection(f"voc2007:{devkit}", "train").keys) == stems
+    # A list of one class has a second column.
+    listed.write_text("000001 -1\n000002  0\nmy street 1  1\n")
+    assert list(open_detection(f"voc2007:{devkit}", "train").keys) == stems
+    # Nothing else of a line is passed over.
+    listed.write_text("000001 2\n000002\n")
+    with pytest.raises(UserError, match=r"000001 2\.jpg: no such picture"):
+        open_detection(f"voc2007:{devkit}", "train")
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,16 @@ import pytest
 import torch
 
 from triptych import cli
+from triptych import recipe as recipes
 from triptych.compare import Comparison
 from triptych.compare.same_data import refuse_other_data
 from triptych.data.open_detection import open_detection
+from triptych.detect import initialise_weights
 from triptych.detect.recipes import DetectRecipe
 from triptych.detect.scores import study_items
+from triptych.detect.study import STUDY
 from triptych.detect.train import train
-from triptych.errors import UserError
+from triptych.errors import UserError, WorkFailed
 
 Case = Callable[..., object]
 
@@ -88,3 +91,16 @@ def test_other_programs_detections_are_arms(
     for mixed in (["--data", "streets"], ["--data", "vocxml:nowhere"]):
         again = [*line.split(), str(tmp_path / "other"), *arms, *mixed]
         assert cli.main(again) == 2
+
+
+def test_weights_that_cannot_be_had_are_told_before_any_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_network(weights: object) -> Path:
+        raise WorkFailed("no network")
+
+    monkeypatch.setattr(initialise_weights, "fetch", no_network)
+    asked = replace(recipes.get("detect/lite"), model="frcnn-r18-fpn", init="imagenet")
+    with pytest.raises(WorkFailed, match="no network; put resnet18-f37072fd.pth into a folder"):
+        STUDY.preflight(asked)
+    STUDY.preflight(replace(asked, init="random"))

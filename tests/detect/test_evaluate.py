@@ -165,6 +165,29 @@ def test_results_that_cannot_be_used(tmp_path: Path, content: Any, message: str)
     assert str(path) in str(told.value)
 
 
+def test_a_number_for_one_of_several_keys(tmp_path: Path) -> None:
+    """Keys that are the same number: the one without zeros, else it must be told which."""
+
+    class Alike(Data):
+        keys = ("007", "7", "008")
+
+    class NoneExact(Data):
+        keys = ("007", "0007", "008")
+
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps([entry(7, "cat", [0, 0, 99, 99]), entry(8, "dog", [1, 1, 9, 9])]))
+    found = ResultsFile(path, Alike()).predict([], Alike.keys)
+    assert [len(each) for each in found] == [0, 1, 1]
+    with pytest.raises(
+        UserError, match="entry 0: image_id 7 may be '007' or '0007'; write"
+    ) as told:
+        ResultsFile(path, NoneExact())
+    assert "\n" not in str(told.value)
+    path.write_text(json.dumps([entry("007", "cat", [0, 0, 99, 99])]))
+    found = ResultsFile(path, NoneExact()).predict([], NoneExact.keys)
+    assert [len(each) for each in found] == [1, 0, 0]
+
+
 def test_categories_without_a_class_of_the_data(tmp_path: Path) -> None:
     path = tmp_path / "found.json"
     path.write_text(json.dumps({**NUMBERS, "categories": NUMBERS["categories"][:1],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,8 +24,10 @@ from triptych.backbones.lite_imagenet import imagenet_file, load_in_order
 from triptych.data.download import file_sha256
 from triptych.detect import initialise_weights
 from triptych.detect.initialise import initialise
+from triptych.detect.initialise_record import Loaded
 from triptych.detect.models import create, entry
 from triptych.detect.models.detector import Detector
+from triptych.detect.models.from_timm import classifiers_name
 from triptych.detect.models.resnet import resnet_c4
 from triptych.errors import UserError, WorkFailed
 from triptych.recipe import Recipe
@@ -71,6 +75,17 @@ def rest_of(model: Detector) -> dict[str, Tensor]:
     return {name: v.clone() for name, v in model.state_dict().items() if name not in ours}
 
 
+def eps_taken_off(trunk: Mapping[str, Tensor], eps: float = 1e-5) -> dict[str, Tensor]:
+    """A trunk whose BatchNorm computes with this eps what it would with one of 0."""
+    found = dict(trunk)
+    for name, variance in trunk.items():
+        if name.endswith("running_var"):
+            weight = name.replace("running_var", "weight")
+            ratio = ((variance.double() + eps) / variance.double()).sqrt()
+            found[weight] = (trunk[weight].double() * ratio).float()
+    return found
+
+
 def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return set(one) == set(other) and all(torch.equal(v, other[n]) for n, v in one.items())
 
@@ -106,6 +121,7 @@ class TestRandom:
         record = initialise(model, "random", images=pictures())
         assert same(model.state_dict(), before)
         assert record.loaded.matched == record.loaded.share == record.statistics_images == 0
+        assert record.loaded.matched_entries == ()
         assert set(record.loaded.fresh) == set(trunk_of(model))
         assert "random weights" in record.describe()
         assert all(p.requires_grad for p in model.parameters())
@@ -158,11 +174,84 @@ class TestTorchvision:
         body = {n: v for n, v in given.items() if n.startswith("backbone.body.")}
         wanted = {n.removeprefix("backbone.body."): v for n, v in body.items()}
         # torchvision gives these weights an eps of 0.
-        wanted = {n: v - 1e-5 if n.endswith("running_var") else v for n, v in wanted.items()}
-        assert same(trunk_of(model), wanted)
+        assert same(trunk_of(model), eps_taken_off(wanted))
         assert same(rest_of(model), before)
-        assert set(record.loaded.left_out) == set(given) - set(body)
-        assert record.loaded.seen is not None
+        loaded = record.loaded
+        assert set(loaded.left_out) == set(given) - set(body)
+        assert set(loaded.matched_entries) == set(wanted)
+        assert loaded.seen is not None
+        assert loaded.without_eps
+        assert "BatchNorm as it was trained, with an eps of 0" in record.describe()
+        assert len(record.describe()) < 500
+
+    def test_mask_rcnns_file_is_the_same_when_it_is_named_by_its_path(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with torch.device("meta"):
+            theirs = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+        given = {n: v for n, v in constants(theirs).items() if "num_batches" not in n}
+        named, model = blank("frcnn-r50-fpn"), blank("frcnn-r50-fpn")
+        with published(("resnet50", "coco"), given, tmp_path / "w", monkeypatch):
+            asked = initialise(named, "coco", norm="frozen").loaded
+        file = tmp_path / "w" / str(asked.file)
+        unknown = initialise(model, str(file), norm="frozen").loaded
+        assert same(trunk_of(model), trunk_of(named))
+        assert unknown.without_eps
+        assert unknown.seen is None  # its digest is nobody's
+        digits = file_sha256(file)[:8]
+        monkeypatch.setitem(sources.COCO_DETECTORS, f"fasterrcnn-{digits}.pth", True)
+        assert initialise(model, str(file), norm="frozen").loaded.seen == asked.seen
+        # Of a published file it is known how it was trained.
+        monkeypatch.setitem(sources.COCO_DETECTORS, f"fasterrcnn-{digits}.pth", False)
+        assert not initialise(model, str(file), norm="frozen").loaded.without_eps
+
+    @pytest.mark.parametrize("kind", ["counts batches", "no detector", "wrapped"])
+    def test_which_files_are_taken_to_have_had_no_eps(self, kind: str, tmp_path: Path) -> None:
+        with torch.device("meta"):
+            theirs = resnet18()
+        body = {f"module.backbone.body.{n}": v for n, v in constants(theirs).items()}
+        if kind != "counts batches":
+            body = {n: v for n, v in body.items() if "num_batches" not in n}
+        if kind != "no detector":
+            body |= {f"module.{n}.weight": torch.zeros(1) for n in ("rpn.head", "roi_heads.box")}
+        content: Any = {"model": body, "epoch": 3} if kind == "wrapped" else body
+        torch.save(content, tmp_path / "mine.pth")
+        model = blank("frcnn-r18-fpn")
+        record = initialise(model, str(tmp_path / "mine.pth"), norm="frozen")
+        plain = {n: constants(theirs)[n] for n in trunk_of(model)}
+        wanted = eps_taken_off(plain) if kind == "wrapped" else plain
+        assert same(trunk_of(model), wanted)
+        assert record.as_json()["loaded"]["without_eps"] == (kind == "wrapped")
+
+    @pytest.mark.parametrize(
+        ("entry_name", "value", "message"),
+        [
+            ("layer2.0.conv1.weight", math.nan, r"layer2\.0\.conv1\.weight has values that are no"),
+            ("bn1.running_mean", math.inf, r"bn1\.running_mean has values that are no finite"),
+            ("layer4.1.bn2.running_var", -0.5, r"layer4\.1\.bn2\.running_var has negative varia"),
+        ],
+    )
+    def test_weights_that_are_no_numbers_are_refused(
+        self, entry_name: str, value: float, message: str, tmp_path: Path
+    ) -> None:
+        with torch.device("meta"):
+            theirs = resnet18()
+        given = constants(theirs)
+        given[entry_name] = torch.tensor(value).expand(given[entry_name].shape)
+        torch.save(given, tmp_path / "mine.pth")
+        with pytest.raises(UserError, match=rf"^mine\.pth: {message}"):
+            initialise(blank("frcnn-r18-fpn"), str(tmp_path / "mine.pth"), norm="frozen")
+
+    def test_numbers_that_run_over_when_batchnorm_is_restated_are_refused(
+        self, tmp_path: Path
+    ) -> None:
+        with torch.device("meta"):
+            theirs = resnet18()
+        given = constants(theirs)
+        given["layer1.0.conv1.weight"] = torch.tensor(1e38).expand(64, 64, 3, 3)
+        torch.save(given, tmp_path / "mine.pth")
+        with pytest.raises(UserError, match=r"^mine\.pth, its BatchNorm restated by training pict"):
+            initialise(blank("frcnn-r18-fpn"), str(tmp_path / "mine.pth"), images=pictures())
 
     def test_another_network_in_the_file_is_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -209,6 +298,7 @@ class TestLite:
         for one, other in zip(found, wanted, strict=True):
             torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
         assert record.loaded.folded
+        assert set(record.loaded.matched_entries) == set(trunk_of(model))
         assert record.loaded.licence == "Apache-2.0"
         assert record.statistics_images == (2 if norm == "train" else 0)
 
@@ -289,6 +379,18 @@ class TestPath:
         assert record.statistics_images == 0  # it has no BatchNorm
         assert same(trunk_of(model), {n: given[n] for n in trunk_of(model)})
 
+    @pytest.mark.parametrize("name", ["densenet121", "dpn68", "tresnet_m", "xception41"])
+    def test_the_names_of_features_are_those_of_the_classifier(self, name: str) -> None:
+        """Whose outermost sequences timm takes apart, under names without numbers too."""
+        with torch.device("meta"):
+            whole, body = (
+                timm.create_model(name, **more) for more in ({}, {"features_only": True})
+            )
+        renamed = classifiers_name(body, name)
+        theirs = whole.state_dict()
+        for entry_name, value in body.state_dict().items():
+            assert theirs[renamed(entry_name)].shape == value.shape, entry_name
+
     def test_a_c4_detector_of_ours_with_its_last_stage_in_its_head(self, tmp_path: Path) -> None:
         known = replace(entry("frcnn-r50-c4"), trunk="resnet18")
         with torch.device("meta"):
@@ -311,9 +413,37 @@ class TestPath:
         record = initialise(model, str(folder), norm="frozen")
         added = 1.0 if averaged else 0.0
         assert same(trunk_of(model), {n: weights[n] + added for n in trunk_of(model)})
+        assert not record.loaded.without_eps
         name = "ema" if averaged else "model"
         assert record.loaded.file == f"my-run/checkpoints/step-3/{name}.safetensors"
         assert record.loaded.source == "the run my-run"
+
+    def test_a_run_of_a_detector_says_what_its_own_start_had_seen(self, tmp_path: Path) -> None:
+        with torch.device("meta"):
+            theirs = resnet18()
+        # As a run's file may look that was written without counters of batches.
+        weights = {
+            f"backbone.body.{n}": v.clone() for n, v in constants(theirs).items() if "num" not in n
+        } | {f"{n}.weight": torch.zeros(1) for n in ("rpn.head", "roi_heads.box")}
+        folder = tmp_path / "coco-run"
+        a_run(folder, weights, averaged=False)
+        plain = {n: constants(theirs)[n] for n in trunk_of(blank("frcnn-r18-fpn"))}
+
+        def loaded(init: Path) -> Loaded:
+            model = blank("frcnn-r18-fpn")
+            record = initialise(model, str(init), norm="frozen")
+            assert same(trunk_of(model), plain)  # it has an eps like this one
+            return record.loaded
+
+        file = folder / "checkpoints" / "step-3" / "model.safetensors"
+        assert loaded(folder).seen is None
+        for record, seen in (
+            ({"loaded": {"seen": "COCO, with boxes"}}, "COCO, with boxes"),
+            ({"loaded": {"seen": None}}, None),
+            ({"loaded": []}, None),
+        ):
+            (folder / "init.json").write_text(json.dumps(record))
+            assert loaded(folder).seen == loaded(file).seen == seen
 
     def test_a_run_with_a_model_for_each_part_is_refused_by_naming_one(
         self, tmp_path: Path
@@ -338,6 +468,13 @@ class TestPath:
         assert record.describe() in caplog.text
         assert "without weights in the backbone: bn1.bias" in caplog.text
         assert record.as_json()["loaded"]["fresh"] == ["bn1.bias"]
+        matched = record.as_json()["loaded"]["matched_entries"]
+        assert set(matched) == set(trunk_of(blank("frcnn-r18-fpn"))) - {"bn1.bias"}
+        assert len(matched) == record.loaded.matched
+        assert "layer1.0.conv2.weight" not in record.describe()
+        # Of parameters: those of BatchNorm's statistics do not count.
+        count = sum(p.numel() for p in theirs.parameters()) - theirs.fc.weight.numel() - 1000
+        assert record.loaded.share == (count - 64) / count
         assert record.as_json()["fresh_parts"] == ["fpn", "rpn", "head"]
 
     def test_less_than_nine_tenths_is_refused_and_changes_nothing(self, tmp_path: Path) -> None:

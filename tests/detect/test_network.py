@@ -154,12 +154,37 @@ class TestOnTheCommandLine:
         assert (scores["weights"], scores["runtime"]) == ("trained", "torch float32")
         assert len(scores["weights_digest"]) == 16
 
+    def test_evaluate_leaves_out_what_is_broken_where_it_is_told_to(
+        self,
+        run: Callable[..., Path],
+        boxed: Callable[..., Path],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        folder, root = run(model=weights(1, 2)), boxed(val=3)
+        write_class_names(folder, ("blue", "red"))
+        (root / "val" / "01.png").write_bytes(b"no picture")
+        line = f"evaluate --model {folder} --data vocxml:{root} --device cpu"
+        for strict in ("", " --strict"):
+            assert cli.main(f"{line}{strict}".split()) == 2
+            assert "01.png: cannot be read as a picture" in capsys.readouterr().err
+        assert cli.main(f"{line} --no-strict --json".split()) == 0
+        streams = capsys.readouterr()
+        scores = json.loads(streams.out)
+        assert scores["images"] == 2
+        assert scores["left_out"] == {"unreadable": {"count": 1, "files": ["01.png"]}}
+        assert "vocxml val, left out or cut: 1 files cannot be read (01.png)" in streams.err
+
     @pytest.mark.parametrize(
         ("line", "message"),
         [
             ("evaluate --data voc2007:x", "has boxes, for detectors, and street is a segmentation"),
             ("evaluate --model RUN --data camvid:x", "has label images, for segmentation models"),
             ("evaluate --model RUN --data streets --map a.toml", "--map: only for a segmentation"),
+            (
+                "evaluate --data streets --no-strict",
+                "--no-strict: only for a detector, and this is",
+            ),
+            ("evaluate --data streets --strict", "--strict: only for a detector, and this is a"),
             ("evaluate --model RUN --data streets --runtime openvino", "detectors run in PyTorch"),
             ("evaluate --model a.json --data streets --device cuda", "is read, not run; leave out"),
             ("evaluate --model none.json --data streets", "cannot read none.json"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,9 @@ class TestARun:
         assert result["data"] == "vocxml val"
         assert result["init"]["init"] == "random"
         assert result["training_GFLOP"] == pytest.approx(6 * result["MACs"] * 8 / 1e9, abs=0.1)
+        # Pictures of 64x96 are resized to 128 pixels of the shorter side, and need no padding.
+        assert result["MACs_size"] == [128, 192]
+        assert "left_out" not in result
         assert read_json(out / "init.json") == result["init"]
         assert study.describe_result(result).startswith("detect/test seed 3: AP ")
 
@@ -112,7 +116,7 @@ class TestARun:
         assert [line.text for line in lines.values() if line.finding != "fair"] == []
         assert lines["images seen"].text.startswith("5 of 5")
         assert "8 samples in 4 updates" in lines["budget"].text
-        parts = "fpn head layer1 layer2 layer3 layer4 rpn stem".split()
+        parts = ["fpn", "head", "layer1", "layer2", "layer3", "layer4", "rpn", "stem"]
         told = lines["parts"].text.removeprefix("parameters changed by training: ").split(", ")
         assert [part.split()[0] for part in told] == parts
         assert " of " not in lines["parts"].text
@@ -137,6 +141,69 @@ class TestARun:
         assert items.score() == pytest.approx(expected, abs=1e-9)
         with pytest.raises(UserError, match="leave val_images out"):
             STUDY.evaluated_on(recipe(data, val_images=2), "AP50")
+
+
+class TestFaultyData:
+    """Which is refused, or left out where the recipe says so."""
+
+    @pytest.fixture
+    def faulty(self, boxed: Callable[..., Path]) -> Path:
+        """A picture of each split is broken, and a box has no area."""
+        root = boxed(train=4, val=3)
+        for split in ("train", "val"):
+            (root / split / "00.png").write_bytes(b"no picture")
+        text = (root / "train" / "01.xml").read_text()
+        (root / "train" / "01.xml").write_text(re.sub("<xmax>.*?</xmax>", "<xmax>0</xmax>", text))
+        return root
+
+    def test_it_is_refused_before_there_is_a_folder(self, faulty: Path, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match=r"00\.png: cannot be read as a picture .* 2 more"):
+            run(recipe(faulty), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+    def test_or_left_out_said_and_on_record(
+        self, faulty: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        asked = recipe(faulty, strict=False, epochs=1)
+        result = run(asked, tmp_path / "run")
+        train, val = result["left_out"]["train"], result["left_out"]["val"]
+        assert train == {
+            "unreadable": {"count": 1, "files": ["00.png"]},
+            "no area": {"count": 2, "files": ["01.xml"]},
+        }
+        assert val == {"unreadable": {"count": 1, "files": ["00.png"]}}
+        said = [r.getMessage() for r in caplog.records if "left out or cut" in r.getMessage()]
+        assert said == [
+            "vocxml train, left out or cut: 1 files cannot be read (00.png); "
+            "2 boxes have no area (01.xml)",
+            "vocxml val, left out or cut: 1 files cannot be read (00.png)",
+        ]
+        assert result == read_json(tmp_path / "run" / "result.json")
+        scores = read_json(tmp_path / "run" / "evaluations" / "vocxml-val" / "scores.json")
+        assert scores["left_out"] == val
+        assert scores["images"] == 2
+        # What is left is other data than all of it.
+        opened = training._open(asked)
+        assert len(opened.train) == 3
+        (faulty / "train" / "00.png").write_bytes((faulty / "train" / "01.png").read_bytes())
+        assert training._open(asked).train.fingerprint() != opened.train.fingerprint()
+
+
+def test_a_run_from_before_a_field_of_the_recipe_goes_on(
+    data: Path, tmp_path: Path, out: Path
+) -> None:
+    shutil.copytree(out, tmp_path / "run")
+    record = read_json(tmp_path / "run" / "recipe.json")
+    del record["recipe"]["strict"]
+    (tmp_path / "run" / "recipe.json").write_text(json.dumps(record))
+    asked = recipe(data, ema=0.5)
+    assert run(asked, tmp_path / "run") == read_json(out / "result.json")
+    assert read_json(tmp_path / "run" / "recipe.json") == record
+    # Another value than the default is another recipe, and so is another field.
+    with pytest.raises(UserError, match="its strict is True, yours is False"):
+        run(replace(asked, strict=False), tmp_path / "run")
+    with pytest.raises(UserError, match=r"its clip is 5\.0, yours is 4\.0"):
+        run(replace(asked, clip=4.0), tmp_path / "run")
 
 
 def test_it_learns(data: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 
 from triptych.report.beside_table import beside_table
 from triptych.report.joined import fixed_part
+from triptych.report.readme import limits
 from triptych.report.tables import (
     Table,
     arms_of,
@@ -129,6 +130,36 @@ def test_pairs(verdict: Record) -> None:
     assert (record["adjusted_level"], record["exceeds_margin"]) == ("0.975", "true")
     assert (record["p_difference"], record["p_difference_adjusted"]) == ("0.00018", "0.00036")
     assert (other["low"], other["seeds_needed"], other["verdict"]) == ("", "73", "undecided")
+
+
+def test_the_drives_of_a_pair_are_in_its_table(verdict: Record) -> None:
+    assert "difference by group" not in pairs_table(verdict).header  # no pair has drives
+    sentence = "ahead in 1 of 2 drives; new drives cannot be judged from 2"
+    verdict["pairs"][0]["new_items"] = {
+        "new_items": "cannot be judged",
+        "sentence": sentence,
+        "by_group": {"0016E5": 0.0112, "0001TP": -0.02},
+    }
+    table = pairs_table(verdict)
+    vit, late = (dict(zip(table.header, row, strict=True)) for row in table.rows)
+    assert vit["difference by group"] == "0016E5: +0.0112; 0001TP: −0.0200"
+    assert vit["new items"] == f"cannot be judged: {sentence}"
+    assert late["difference by group"] == "–"
+    first, second = read_csv(table)
+    assert (first["difference on 0001TP"], first["difference on 0016E5"]) == ("-0.02", "0.0112")
+    assert second["difference on 0001TP"] == ""
+
+
+def test_arms_of_a_sequential_plan_are_of_the_seeds_that_were_judged(verdict: Record) -> None:
+    verdict["plan"] = {"kind": "sequential", "n_max": 3, "seeds": [0, 1, 2], "shown": [0, 1]}
+    assert "0.1100 ± 0.0141 (n = 2)" in row(arms_table(verdict), "conv").values()
+
+
+def test_a_difference_over_two_test_sets_is_no_difference_of_recipes(verdict: Record) -> None:
+    line = "Where two arms were scored on different data, the difference is of recipe and data"
+    assert not any(text.startswith(line) for text in limits(verdict))
+    verdict["pairs"][0]["warnings"].append("scored on different data: vit on a and conv on b")
+    assert any(text.startswith(line) for text in limits(verdict))
 
 
 def test_what_is_exploratory_stands_apart(extended: Record) -> None:

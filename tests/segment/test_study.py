@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,11 @@ from triptych.compare.fixed import fixed_verdict
 from triptych.compare.run import write_verdict
 from triptych.data.classes import CITYSCAPES
 from triptych.data.open_data import open_data
+from triptych.errors import UserError, WorkFailed
+from triptych.recipe import get
 from triptych.run import read_json
 from triptych.segment.metrics import Counts
+from triptych.segment.models import resnet_trunk
 from triptych.segment.pictures import write_labels
 from triptych.segment.scores import Item, headline, scores_of
 from triptych.segment.study import METRICS, STUDY, items_of
@@ -167,3 +171,27 @@ def test_an_evaluation_is_made_anew_when_predictions_or_data_have_changed(
     assert STUDY.predict_items(arm, DATA, "val", "mIoU", out).score() == 1.0
     fewer = DATA.replace("scenes=2", "scenes=1")
     assert len(STUDY.predict_items(arm, fewer, "val", "mIoU", out).keys) == 2
+
+
+def test_weights_that_a_recipe_names_are_had_before_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def offline(published: object) -> Path:
+        raise WorkFailed("cannot be downloaded")
+
+    monkeypatch.setattr(resnet_trunk, "fetch", offline)
+    monkeypatch.setattr("triptych.segment.inverse.shipped.fetch", offline)
+    tiny: Any = get("segment/tiny")
+    STUDY.preflight(tiny)
+    STUDY.preflight(get("segment/inverse"))
+    STUDY.preflight(replace(tiny, boundary="inverseform"))  # the network of this package
+    for changes in (
+        {"model": "psp-r50", "init": "imagenet"},
+        {"boundary": "inverseform", "inverse_network": "published"},
+    ):
+        with pytest.raises(WorkFailed, match="cannot be downloaded"):
+            STUDY.preflight(replace(tiny, **changes))
+    with pytest.raises(UserError, match="is no run of an inverse network"):
+        STUDY.preflight(replace(tiny, boundary="inverseform", inverse_network=str(tmp_path)))
+    with pytest.raises(UserError, match="no trunk with imagenet weights"):
+        STUDY.preflight(replace(tiny, init="imagenet"))

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from triptych.stats import SeedPlan, divergence_bound, plan_seeds
-from triptych.stats.intervals import p_of_difference, p_of_equivalence, welch
+from triptych.stats.intervals import p_of_difference, p_of_equivalence, paired, welch
 from triptych.stats.planner import holm_factor, variance_range
 from triptych.stats.sequential import over_looks
 
 
 @pytest.mark.parametrize(("n", "low", "high"), [(3, 0.51, 3.76), (5, 0.60, 2.29), (10, 0.69, 1.66)])
 def test_range_of_a_variance(n: int, low: float, high: float) -> None:
-    assert variance_range(n) == pytest.approx((low, high), abs=0.006)
+    assert variance_range(2 * (n - 1)) == pytest.approx((low, high), abs=0.006)
 
 
 def test_range_covers_the_truth() -> None:
@@ -23,7 +23,7 @@ def test_range_covers_the_truth() -> None:
     for n in (3, 5):
         a, b = generator.normal(size=(2, 20_000, n))
         pooled = (a.var(axis=1, ddof=1) + b.var(axis=1, ddof=1)) / 2
-        low, high = variance_range(n)
+        low, high = variance_range(2 * (n - 1))
         assert ((low * pooled <= 1) & (high * pooled >= 1)).mean() == pytest.approx(0.8, abs=0.012)
 
 
@@ -89,6 +89,28 @@ def test_the_planned_seeds_give_80_percent_power(std: float, sequential: bool) -
         powers.append((p_values[:, -1] <= 0.05).mean())
     assert min(powers) > 0.79
     assert min(powers) < 0.90
+
+
+def test_pairs_by_hand() -> None:
+    """s² = 4 / 2 = 2, margin 2: 17.1 · 0.5 + 2 = 10.55; the arms' own deviations do not count."""
+    found = plan_seeds(9.0, 9.0, 5, 2.0, std_paired=2.0)
+    assert found.seeds == 11
+    low, high = variance_range(4)
+    assert (found.low, found.high) == (math.ceil(8.55 * low + 2), math.ceil(8.55 * high + 2))
+    assert variance_range(4)[1] > variance_range(8)[1]  # fewer degrees of freedom
+    alike = plan_seeds(9.0, 9.0, 5, 2.0, std_paired=0.0)
+    assert (alike.seeds, alike.reason) == (None, "cannot say: every seed gave the same difference")
+
+
+@pytest.mark.parametrize("std", [0.7, 1.0, 2.0])
+def test_the_planned_pairs_give_80_percent_power(std: float) -> None:
+    n = plan_seeds(9.0, 9.0, 5, 1.0, std_paired=std).seeds
+    assert n is not None
+    each = np.random.default_rng(int(10 * std)).normal(size=(10_000, n)) * std
+    difference = p_of_difference(*paired(each + 1, np.zeros_like(each)))
+    equivalence = p_of_equivalence(*paired(each, np.zeros_like(each)), 1.0)
+    powers = [(p <= 0.05).mean() for p in (difference, equivalence)]
+    assert 0.79 < min(powers) < 0.92
 
 
 def test_divergence_bound() -> None:

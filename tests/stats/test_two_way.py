@@ -42,6 +42,29 @@ def test_combined_by_hand() -> None:
     assert float(se) == pytest.approx(math.sqrt(2)), "never below the larger of the two"
 
 
+def test_paired_by_hand() -> None:
+    """Differences 1, 1, 4: variance 3, so V_seed = 1; V_item = 2; V_res = 3/6."""
+    se, df = combine(
+        *(np.array([2.0, 3.0, 7.0]), np.array([1.0, 2.0, 3.0])),
+        *(np.array(2.0), np.array(3.0), 11, True),
+    )
+    assert float(se) == pytest.approx(math.sqrt(2.5))
+    assert float(df) == pytest.approx(2.5**2 / (1 / 2 + 4 / 10))
+
+
+def test_pairs_cover_and_are_narrower() -> None:
+    """Where the seed moves both arms alike, the unpaired interval is far too wide."""
+    a, b = recipes(9, 4000, 5, 100, 0.01, 0.1, 0.05)
+    shared = 0.1 * np.random.default_rng(10).normal(size=(4000, 5, 1))
+    difference = np.abs((a - b).mean(axis=(1, 2)))
+    widths = []
+    for is_paired, low, high in ((True, 0.94, 0.97), (False, 0.999, 1.0)):
+        se, df = two_way(a + shared, b + shared, is_paired)
+        widths.append(float(np.median(stdtrit(df, 0.975) * se)))
+        assert low <= (difference <= stdtrit(df, 0.975) * se).mean() <= high
+    assert 4 * widths[0] < widths[1]
+
+
 def test_the_function_is_the_formula() -> None:
     a, b = (arm[0] for arm in recipes(1, 1, 4, 50, 0.02, 0.3, 0.3))
     found = two_way_difference(a + 0.5, b)

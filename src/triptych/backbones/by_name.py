@@ -9,6 +9,7 @@ from torch import Tensor
 
 _WRAPPERS = ("state_dict", "model", "model_ema")
 """Under which training programs keep weights beside other things."""
+_STATISTICS = ("running_mean", "running_var")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Match:
     fresh: tuple[str, ...]
     """The backbone's entries that were not found."""
     share: float
-    """Of the backbone's parameters and statistics, those that were found."""
+    """Of the backbone's parameters, those that were found; running statistics do not count."""
 
 
 def match(own: Mapping[str, Tensor], given: Mapping[str, object]) -> Match:
@@ -33,7 +34,7 @@ def match(own: Mapping[str, Tensor], given: Mapping[str, object]) -> Match:
     late to PyTorch and are not always there, do not count.
     """
     wanted = {n: v for n, v in own.items() if not n.endswith("num_batches_tracked")}
-    tensors = _tensors(given)
+    tensors = tensors_of(given)
     first = next(iter(wanted))
     prefixes = {
         name.removesuffix(first) for name in tensors if name == first or name.endswith(f".{first}")
@@ -46,7 +47,6 @@ def match(own: Mapping[str, Tensor], given: Mapping[str, object]) -> Match:
             if prefix + name in tensors and tensors[prefix + name].shape == value.shape
         }
 
-    total = sum(value.numel() for value in wanted.values())
     prefix = max(sorted(prefixes), key=lambda each: _size(found(each)), default="")
     state = found(prefix)
     return Match(
@@ -58,15 +58,21 @@ def match(own: Mapping[str, Tensor], given: Mapping[str, object]) -> Match:
             if not name.endswith("num_batches_tracked")
         ),
         fresh=tuple(name for name in wanted if name not in state),
-        share=_size(state) / total,
+        share=_size(state) / _size(wanted),
     )
 
 
 def _size(state: Mapping[str, Tensor]) -> int:
-    return sum(value.numel() for value in state.values())
+    """How many parameters that is: statistics and tables of indices are none."""
+    return sum(
+        value.numel()
+        for name, value in state.items()
+        if value.is_floating_point() and not name.endswith(_STATISTICS)
+    )
 
 
-def _tensors(content: Mapping[str, object]) -> dict[str, Tensor]:
+def tensors_of(content: Mapping[str, object]) -> dict[str, Tensor]:
+    """The tensors of a file by name, where a training program keeps them beside other things."""
     for wrapper in _WRAPPERS:
         inner = content.get(wrapper)
         if isinstance(inner, Mapping):

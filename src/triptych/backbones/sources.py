@@ -40,6 +40,28 @@ COCO_MASK_RCNN = Published(
     source="torchvision, MaskRCNN_ResNet50_FPN_Weights.COCO_V1",
 )
 """Mask R-CNN (He 2017), started from ImageNet, its BatchNorm frozen throughout."""
+COCO_DETECTORS: dict[str, bool] = {
+    "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth": True,
+    "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth": True,
+    "retinanet_resnet50_fpn_coco-eeacb38b.pth": True,
+    "fcos_resnet50_fpn_coco-99b0c9b7.pth": False,
+    "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth": False,
+    "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth": False,
+    "retinanet_resnet50_fpn_v2_coco-5905b1c5.pth": False,
+}
+"""torchvision's detectors of all COCO's classes on ResNet-50, which end with the first digits of
+their sha256 → whether it was trained with a BatchNorm that added nothing to the variance: then
+torchvision sets its eps to 0 (`overwrite_eps`; vision #2933)."""
+COCO_SEEN = "COCO, with boxes of all 20 classes of VOC"
+"""What weights that were trained on COCO have seen."""
+
+
+def coco_detector(sha256: str) -> str | None:
+    """The file of `COCO_DETECTORS` that has this digest, None where none has."""
+    ends = ((file, file.removesuffix(".pth").rpartition("-")[2]) for file in COCO_DETECTORS)
+    return next((file for file, digits in ends if sha256.startswith(digits)), None)
+
+
 COCO_EFFICIENTDET_LITE0 = Published(
     file="efficientdet_lite0_coco_int8.tflite",
     address="https://storage.googleapis.com/mediapipe-models/object_detector/efficientdet_lite0"

@@ -42,6 +42,11 @@ from triptych.errors import UserError
     "--map", "map_file", type=FILE,
     help="TOML file: a segmentation model's classes to the data's.",
 )  # fmt: skip
+@click.option(
+    "--strict/--no-strict", default=None,
+    help="Of data to detect in: whether faulty pictures and boxes are refused, or left out, named "
+    "and counted.  [default: strict]",
+)  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--out", type=FILE, help="Keep scores.json and items.parquet in this folder.")
 @SIZE
@@ -57,6 +62,7 @@ def evaluate(
     data: str,
     split: str,
     map_file: Path | None,
+    strict: bool | None,
     batch_size: int,
     out: Path | None,
     size: tuple[int, int] | None,
@@ -83,8 +89,12 @@ def evaluate(
             "--tile": tile is not None,
         }
         refuse_options("detect", given)
-        _detect(models, weights, data, split, batch_size, out, runtime, device, as_json)
+        _detect(
+            models, weights, data, split, strict is not False, batch_size, out, runtime, device,
+            as_json,
+        )  # fmt: skip
         return
+    refuse_options("segment", {"--strict": strict is True, "--no-strict": strict is False})
     from triptych.data.mapping import read_mapping
     from triptych.data.open_data import open_data
     from triptych.segment.evaluate import describe
@@ -104,6 +114,7 @@ def _detect(
     weights: Sequence[Path],
     data: str,
     split: str,
+    strict: bool,
     batch_size: int,
     out: Path | None,
     runtime: str,
@@ -114,7 +125,7 @@ def _detect(
     from triptych.detect.evaluate import describe
     from triptych.detect.evaluate import evaluate as run
 
-    pictures = open_detection(data, split)
+    pictures = open_detection(data, split, strict=strict)
     opened = open_detectors(models, weights, runtime=runtime, device=device, data=pictures)[0]
     scores = run(
         opened.predictor,

@@ -52,6 +52,8 @@ class Comparison:
     """The labelled data for fixed predictions alone, and its split; among recipes they are scored
     on the recipes' own."""
     split: str = "val"
+    notes: tuple[str, ...] = ()
+    """What a reader must be told with any verdict, such as what pilots had shown. May change."""
 
     @property
     def baseline(self) -> str:
@@ -111,6 +113,7 @@ class Comparison:
         else:
             plan = {"kind": "fixed", "n": len(self.seeds)}
         further = {"beside": list(self.beside)} if self.beside else {}
+        further |= {"notes": list(self.notes)} if self.notes else {}
         return {
             "question": self.question,
             "study": self.study,

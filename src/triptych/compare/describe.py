@@ -125,6 +125,8 @@ def _pair(pair: Mapping[str, Any]) -> list[str]:
     new = pair.get("new_items")
     if new:
         lines.append(f"    new items: {new['new_items']} ({new['sentence']})")
+        if new.get("by_group"):
+            lines.append(f"    difference in each: {_each(new['by_group'])}")
     if reached := pair.get("samples_to_reach"):
         lines += [f"    samples: {sentence}" for sentence in reached["sentences"]]
     lines += [f"    note: {warning}" for warning in pair["warnings"]]
@@ -133,8 +135,26 @@ def _pair(pair: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+MOST_GROUPS = 12
+"""Whose differences are listed; of more there are the lowest and the highest."""
+
+
+def _each(by_group: Mapping[str, float]) -> str:
+    """The difference in every group (drive), in one line."""
+    if len(by_group) <= MOST_GROUPS:
+        return ", ".join(f"{name} {value:+.4f}" for name, value in by_group.items())
+    low, high = min(by_group, key=by_group.__getitem__), max(by_group, key=by_group.__getitem__)
+    return f"from {by_group[low]:+.4f} ({low}) to {by_group[high]:+.4f} ({high})"
+
+
 def _interval(found: Mapping[str, Any]) -> str:
-    return f"[{found['low']:+.4f}, {found['high']:+.4f}] at {found['level']:.1%}"
+    return f"[{found['low']:+.4f}, {found['high']:+.4f}] at {_level(found)}"
+
+
+def _level(found: Mapping[str, Any]) -> str:
+    """An interval's level with as many digits as tell it apart: 95%, 97.5%, 99.96%."""
+    percent = 100 * float(found["level"])
+    return f"{percent:.3g}%" if percent < 99.95 else f"{percent:.5g}%"
 
 
 def _p(value: float) -> str:
@@ -147,8 +167,7 @@ def _fixed_pair(pair: Mapping[str, Any]) -> list[str]:
     if pair["interval"]:
         seen = pair["interval"]
         lines.append(
-            f"    [{seen['low']:+.4f}, {seen['high']:+.4f}] at {seen['level']:.0%}; "
-            f"{seen['method']}"
+            f"    [{seen['low']:+.4f}, {seen['high']:+.4f}] at {_level(seen)}; {seen['method']}"
         )
     for group, difference in (pair["by_group"] or {}).items():
         lines.append(f"    {group}: {difference:+.4f}")
@@ -165,7 +184,7 @@ def _beside(verdict: Mapping[str, Any], pair: Mapping[str, Any]) -> list[str]:
         if found["difference"] is not None:
             text += f": {found['difference']:+.4f}"
         if seen := found["interval"]:
-            text += f" [{seen['low']:+.4f}, {seen['high']:+.4f}] at {seen['level']:.0%}"
+            text += f" [{seen['low']:+.4f}, {seen['high']:+.4f}] at {_level(seen)}"
         if "pooled_difference" in found and found["by_group"]:
             text += f" (mean over groups; over all items {found['pooled_difference']:+.4f})"
         if found["reason"] and "missing in" not in text:

@@ -61,6 +61,7 @@ def run_cells(
     seeds: tuple[int, ...],
     *,
     decided: Callable[[int], bool] = lambda complete: False,
+    check: Callable[[], None] = lambda: None,
     device: str = "auto",
     stop: StopRequest | None = None,
     show_progress: bool = True,
@@ -71,6 +72,7 @@ def run_cells(
 
     `decided(n)` is asked before each seed, with how many come before it; True ends the work. Under
     a sequential plan no seed is begun while an earlier one that could decide is not complete.
+    `check()` is called first and after each cell, and may raise where cells are not comparable.
     A cell that fails is recorded beside its folder and the others go on. Raises Stopped where
     `stop` asks for it or other processes still work at cells, UserError for a wrong request, and
     WorkFailed, after all others, where cells failed.
@@ -78,6 +80,7 @@ def run_cells(
     stop = stop or StopRequest()
     elsewhere: list[Cell] = []
     failed, complete = 0, 0
+    check()
     with _engine(folder, comparison, study, seeds, device, stop, show_progress, cluster) as train:
         for batch in _batches(seeds, comparison, at_once=cluster is not None):
             if decided(complete):
@@ -95,6 +98,7 @@ def run_cells(
                     failed += 1
                 else:
                     failure(folder, each.arm, each.seed).unlink(missing_ok=True)
+                check()
     # Others may have ended theirs meanwhile.
     left = [c for c in elsewhere if cell_state(folder, c.arm, c.seed)["state"] != "done"]
     if left:

@@ -32,7 +32,7 @@ def fixed_verdict(out: Path, comparison: Comparison, study: Study) -> dict[str, 
     level = level_of(len(comparison.judged()))
     pairs = []
     for arm, baseline in comparison.judged():
-        found = compared(arms[arm], arms[baseline], comparison, study, level)
+        found = described(arms[arm], arms[baseline], comparison, study, level)
         pairs.append({"arm": arm, "baseline": baseline, **found})
         if comparison.beside:
             pairs[-1]["beside"] = beside.of_fixed(further[arm], further[baseline], study.group_unit)
@@ -63,6 +63,28 @@ def level_of(pairs: int) -> float:
 def name_of(data: str, split: str) -> str:
     """A split as records name it, without where it lies."""
     return f"{data.partition(':')[0]} {split}"
+
+
+def described(
+    a: Items, b: Items, comparison: Comparison, study: Study, level: float
+) -> dict[str, Any]:
+    """As `compared`; where items allow no such comparison, as where a group lacks the score, the
+    difference over all items and the reason. Raises UserError where they are not the same items."""
+    scores = beside.finite_score(a), beside.finite_score(b)
+    try:
+        if None in scores:
+            raise ValueError("a score is not finite: these items do not have it")
+        return compared(a, b, comparison, study, level)
+    except ValueError as error:
+        difference = None if scores[0] is None or scores[1] is None else scores[0] - scores[1]
+        return {
+            "difference": difference,
+            "pooled_difference": difference,
+            "interval": None,
+            "by_group": None,
+            "new_items": "cannot be judged",
+            "sentence": str(error),
+        }
 
 
 def compared(

@@ -55,6 +55,8 @@ def open_folder(folder: Path, comparison: Comparison) -> tuple[Seeds, Seeds]:
     planned, seeds = look_into(folder, comparison)
     if extended := seeds[len(planned) :]:
         write_json(folder / EXTENSION, {"seeds": list(extended)})
+    if theirs is not None and theirs.get("notes") != ours.get("notes"):
+        write_json(folder / PLAN, without_notes(theirs) | {"notes": list(comparison.notes)})
     return planned, seeds
 
 
@@ -83,6 +85,8 @@ def _plan(folder: Path) -> dict[str, Any] | None:
         return read_json(folder / PLAN)
     if folder.is_dir():
         strangers = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+        if is_comparison(folder):
+            return read_json(folder / PLAN)  # of another process, begun meanwhile
         if strangers:
             raise UserError(
                 f"{folder} is no comparison and not empty (it holds {strangers[0]}); "
@@ -95,13 +99,18 @@ def _begun(folder: Path, plan: dict[str, Any]) -> bool:
     return any((folder / arm).exists() for arm in plan.get("arms", ()))
 
 
+def without_notes(plan: dict[str, Any]) -> dict[str, Any]:
+    """A plan without what is told beside it, which may be added later."""
+    return {key: value for key, value in plan.items() if key != "notes"}
+
+
 def _but_data(plan: dict[str, Any]) -> dict[str, Any]:
     """A plan without where its data lies."""
     arms = {
         name: {key: value for key, value in arm.items() if key not in ("data", "val_data")}
         for name, arm in plan.get("arms", {}).items()
     }
-    return plan | {"arms": arms, "data": None, "split": None}
+    return without_notes(plan) | {"arms": arms, "data": None, "split": None}
 
 
 def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
@@ -111,8 +120,8 @@ def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) 
     # Scores beside the metric are named before the first look: a plan without them has none.
     theirs, ours = (plan | {"beside": plan.get("beside", [])} for plan in (theirs, ours))
     for key, mine in ours.items():
-        if key not in theirs or (extends and key in ("seeds", "plan")):
-            continue  # an older plan does not say, or may be extended
+        if key == "notes" or key not in theirs or (extends and key in ("seeds", "plan")):
+            continue  # is no part of it, an older plan does not say, or it may be extended
         old = theirs[key]
         if key == "arms":
             found = _first_difference(old, mine)

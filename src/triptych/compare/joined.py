@@ -244,22 +244,8 @@ def _pair(
 ) -> dict[str, Any]:
     """Fixed predictions against a recipe, item by item."""
     a, b = items[arm], aligned(items[recipe], items[arm].keys, recipe, arm)
-    found: dict[str, Any] = {"arm": arm, "baseline": recipe}
-    scores = beside.finite_score(a), beside.finite_score(b)
-    try:
-        if None in scores:
-            raise ValueError("a score is not finite: these items do not have it")
-        found |= fixed.compared(a, b, comparison, study, fixed.level_of(pairs))
-    except ValueError as error:
-        difference = None if scores[0] is None or scores[1] is None else scores[0] - scores[1]
-        found |= {
-            "difference": difference,
-            "pooled_difference": difference,
-            "interval": None,
-            "by_group": None,
-            "new_items": "cannot be judged",
-            "sentence": str(error),
-        }
+    level = fixed.level_of(pairs)
+    found = {"arm": arm, "baseline": recipe} | fixed.described(a, b, comparison, study, level)
     if comparison.beside:
         ours, theirs = further[arm], further[recipe]
         ordered = {name: _in_order(theirs[name], ours[name]) for name in ours}

@@ -11,6 +11,7 @@ import numpy as np
 from triptych.compare.item_sets import same_rules
 from triptych.errors import UserError
 from triptych.stats.items import (
+    ahead_in,
     bootstrap_difference,
     bootstrap_replicates,
     item_difference,
@@ -52,9 +53,17 @@ def of_fixed(
 
 
 def of_runs(
-    a: Sequence[Items], b: Sequence[Items], unit: str | None, higher_is_better: bool, level: float
+    a: Sequence[Items],
+    b: Sequence[Items],
+    unit: str | None,
+    higher_is_better: bool,
+    level: float,
+    paired: bool = False,
 ) -> dict[str, Any]:
-    """Seeds and new items together, for runs (one `Items` a seed) of two arms."""
+    """Seeds and new items together, for runs (one `Items` a seed) of two arms.
+
+    With groups, the sentence begins with how many of them the arm is ahead in.
+    """
     same_items([*a, *b])
     first, runs = a[0], [*a, *b]
     unit = unit if first.groups is not None else None
@@ -62,15 +71,27 @@ def of_runs(
     if first.groups is not None:
         by_group = scores_by_group(Items.score, runs, first.groups)
         verdict = two_way_difference(
-            by_group[:seeds], by_group[seeds:], level, unit=unit, higher_is_better=higher_is_better
+            by_group[:seeds],
+            by_group[seeds:],
+            level,
+            unit=unit or "groups",
+            higher_is_better=higher_is_better,
+            paired=paired,
         )
         names = members_by_group(first.groups, len(keys))
         each = by_group[:seeds].mean(axis=0) - by_group[seeds:].mean(axis=0)
-        verdict = replace(verdict, by_group=dict(zip(names, each.tolist(), strict=True)))
+        differences = dict(zip(names, each.tolist(), strict=True))
+        ahead = ahead_in(differences, unit or "groups", higher_is_better)
+        verdict = replace(verdict, by_group=differences, sentence=f"{ahead}; {verdict.sentence}")
     elif first.is_mean:
         values = np.stack([items.values for items in runs])
         verdict = two_way_difference(
-            values[:seeds], values[seeds:], level, unit=unit, higher_is_better=higher_is_better
+            values[:seeds],
+            values[seeds:],
+            level,
+            unit=unit,
+            higher_is_better=higher_is_better,
+            paired=paired,
         )
     else:
         scores = np.array([items.score() for items in runs])
@@ -84,8 +105,40 @@ def of_runs(
             level,
             unit=unit or "images",
             higher_is_better=higher_is_better,
+            paired=paired,
         )
     return verdict.as_dict()
+
+
+def beside_verdict(
+    found: dict[str, Any], verdict: str, margin: float, higher_is_better: bool
+) -> dict[str, Any]:
+    """What `of_runs` found, in line with the verdict of the seeds: whether that holds on new items.
+
+    What the seeds do not show on this test set is not shown on new items. Of `equivalent` it is
+    asked whether the difference is below the margin on new items too.
+    """
+    seen = found["interval"]
+    if seen is None:
+        return found
+    ahead = found["difference"] > 0
+    better = "better" if ahead == higher_is_better else "worse"
+    unit = seen["method"].rpartition(" and ")[2]
+    if verdict == "equivalent":
+        inside = max(-seen["low"], seen["high"]) < margin
+        claim = f"below the margin on new seeds and {unit} too"
+        holds, text = (
+            ("yes", claim) if inside else ("not shown", f"that it is {claim} is not shown")
+        )
+    elif found["new_items"] != "yes" or verdict == better:
+        return found
+    elif verdict == "undecided":
+        holds, text = "not shown", "not shown, as the seeds alone do not show a difference"
+    else:
+        text = f"not shown: counting all {unit} alike it is {better}, over all items {verdict}"
+        holds = "not shown"
+    begins = found["sentence"].rpartition("; ")
+    return found | {"new_items": holds, "sentence": "".join((*begins[:2], text))}
 
 
 def same_items(runs: Sequence[Items]) -> None:

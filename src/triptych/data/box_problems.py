@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from triptych.data.findings import NAMED, Finding
 from triptych.errors import UserError
@@ -24,7 +25,7 @@ Kind = Literal[
 ]
 Severity = Literal["error", "note"]
 
-KINDS: dict[Kind, str] = {
+KINDS: dict[str, str] = {
     "unreadable": "files cannot be read",
     "no picture": "annotations have no picture",
     "no annotation": "pictures have no annotation",
@@ -51,6 +52,8 @@ class Problem:
     """The file that is to be mended."""
     text: str
     """One line that names the file, and the object in it."""
+    key: str | None = None
+    """Of the picture, where it cannot be used at all."""
 
 
 def findings_of(problems: Sequence[Problem], split: str) -> list[Finding]:
@@ -76,5 +79,29 @@ def refuse(problems: Iterable[Problem]) -> None:
         more = len(serious) - 1
         raise UserError(
             f"{serious[0].text}{f', and {more} more problems' if more else ''}; "
-            "`triptych data check` lists all"
+            "`triptych data check --json` lists all files"
         )
+
+
+def left_out(problems: Iterable[Problem]) -> dict[str, dict[str, Any]]:
+    """For a record: of each kind that is not harmless the `count` of what was left out (or, of
+    boxes that lie partly outside, cut), and the names of the `files`, without their folders."""
+    found: dict[str, dict[str, Any]] = {}
+    for problem in problems:
+        if problem.kind not in HARMLESS:
+            row = found.setdefault(problem.kind, {"count": 0, "files": []})
+            row["count"] += 1
+            if (name := Path(problem.file).name) not in row["files"]:
+                row["files"].append(name)
+    return found
+
+
+def left_out_line(problems: Sequence[Problem]) -> str:
+    """What was left out, in one line: by kind how often, and the first files; empty where nothing
+    was."""
+    parts = []
+    for kind, row in left_out(problems).items():
+        files = row["files"]
+        more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
+        parts.append(f"{row['count']} {KINDS[kind]} ({', '.join(files[:NAMED])}{more})")
+    return "; ".join(parts)

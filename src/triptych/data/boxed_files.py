@@ -11,14 +11,22 @@ import logging
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from triptych.data.box_problems import Kind, Problem, findings_of, refuse
+from triptych.data.box_problems import (
+    Kind,
+    Problem,
+    findings_of,
+    left_out,
+    left_out_line,
+    refuse,
+)
 from triptych.data.boxes import Objects, no_objects, objects_digest
 from triptych.data.findings import Finding
 from triptych.data.frames import picture_shape, read_picture, size_text
@@ -84,6 +92,8 @@ class BoxedFiles:
         *,
         grouped: bool = True,
         findings: Sequence[Finding] = (),
+        left_out: Mapping[str, Mapping[str, Any]] | None = None,
+        without: Sequence[str] = (),
     ) -> None:
         self.name, self.split, self.classes = name, split, classes
         self.pictures = tuple(pictures)
@@ -91,6 +101,10 @@ class BoxedFiles:
         self.groups = _groups(self.keys) if grouped else None
         self.findings = tuple(findings)
         """What was left out, and what was cut to its picture."""
+        self.left_out: Mapping[str, Mapping[str, Any]] = left_out or {}
+        """What was left out, for a record: see `box_problems.left_out`."""
+        self.without = tuple(without)
+        """Keys of the pictures that were left out."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -154,7 +168,8 @@ class BoxedFolder(ABC):
 
         With `strict`, anything wrong with annotations or the headers of pictures raises UserError;
         a picture that is broken further on does when it is loaded. Without, every picture is
-        decoded once, what is wrong is left out, and `findings` of the result tells it.
+        decoded once, what is wrong is left out, which is logged, and `findings` and `left_out` of
+        the result tell it.
         """
         pictures, problems = self.examine(split)
         if strict:
@@ -166,10 +181,19 @@ class BoxedFolder(ABC):
             raise UserError(f"{self.name} {split}: has no pictures that can be used")
         findings = findings_of(problems, split)
         for finding in findings:
-            level = logging.INFO if finding.severity == "note" else logging.WARNING
-            _LOG.log(level, "left out or cut: %s", finding.text)
+            if finding.severity == "note":
+                _LOG.info("cut: %s", finding.text)
+        if line := left_out_line(problems):
+            _LOG.warning("%s %s, left out or cut: %s", self.name, split, line)
         return BoxedFiles(
-            self.name, split, self.classes, pictures, grouped=self.grouped, findings=findings
+            self.name,
+            split,
+            self.classes,
+            pictures,
+            grouped=self.grouped,
+            findings=findings,
+            left_out=left_out(problems),
+            without=[each.key for each in problems if each.key is not None],
         )
 
     def examine(self, split: str) -> tuple[list[BoxedPicture], list[Problem]]:
@@ -184,7 +208,7 @@ class BoxedFolder(ABC):
             try:
                 shape = picture_shape(entry.picture)
             except UserError as error:
-                problems.append(Problem("unreadable", str(entry.picture), str(error)))
+                problems.append(Problem("unreadable", str(entry.picture), str(error), entry.key))
                 continue
             if entry.size is not None and entry.size != shape:
                 text = (
@@ -193,7 +217,7 @@ class BoxedFolder(ABC):
                 )
                 if entry.size == shape[::-1]:
                     text += " as its EXIF orientation turns it, or is another picture"
-                problems.append(Problem("size", entry.file, text))
+                problems.append(Problem("size", entry.file, text, entry.key))
                 continue
             objects, wrong = _checked(entry, shape, labels)
             problems += wrong
@@ -265,6 +289,6 @@ def _decodable(
             if why is None:
                 good.append(each)
             else:
-                problems.append(Problem("unreadable", str(each.picture), why))
+                problems.append(Problem("unreadable", str(each.picture), why, each.key))
             shown.advance()
     return good, problems

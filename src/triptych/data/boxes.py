@@ -9,9 +9,9 @@ width xmax - xmin + 1 stays what it was. A COCO box is (x, y, x + width, y + hei
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +102,12 @@ class DetectionData(Protocol):
     def fingerprint(self) -> str:
         """Hex digest of what the split contains (pictures and objects), wherever it lies."""
         ...
+
+
+def left_out_of(data: DetectionData) -> Mapping[str, Mapping[str, Any]]:
+    """What was left out of a split when it was opened, see `box_problems.left_out`."""
+    found: Mapping[str, Mapping[str, Any]] = getattr(data, "left_out", {})
+    return found
 
 
 def objects_digest(objects: Objects) -> bytes:

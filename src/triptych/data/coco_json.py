@@ -36,7 +36,7 @@ class COCOFiles(BoxedFiles):
     """One split, with the numbers that its file has for pictures and classes."""
 
     image_ids: Mapping[int, str]
-    """Number of a picture → its key."""
+    """Number of a picture → its key, also of one that was left out."""
     category_ids: Mapping[int, str]
     """Number of a class → its name."""
 
@@ -89,11 +89,17 @@ class COCOFolder(BoxedFolder):
     def open(self, split: str, strict: bool = True) -> COCOFiles:
         """One split, see `BoxedFolder.open`."""
         plain = super().open(split, strict)
-        files = COCOFiles(plain.name, split, plain.classes, plain.pictures, findings=plain.findings)
-        keys = set(files.keys)
+        files = COCOFiles(
+            plain.name,
+            split,
+            plain.classes,
+            plain.pictures,
+            findings=plain.findings,
+            left_out=plain.left_out,
+            without=plain.without,
+        )
         read = self._of(split)
-        files.image_ids = {number: key for number, key in read.images.items() if key in keys}
-        files.category_ids = read.categories
+        files.image_ids, files.category_ids = read.images, read.categories
         return files
 
 
@@ -110,9 +116,10 @@ class _Read:
 def _read(path: Path, pictures: Path) -> _Read:
     content = _content(path)
     problems: list[Problem] = []
+    absent: dict[int, str] = {}
 
-    def wrong(kind: Kind, where: str, what: str) -> None:
-        problems.append(Problem(kind, str(path), f"{path}, {where}: {what}"))
+    def wrong(kind: Kind, where: str, what: str, key: str | None = None) -> None:
+        problems.append(Problem(kind, str(path), f"{path}, {where}: {what}", key))
 
     categories = _categories(path, content)
     images: dict[int, tuple[str, Path, tuple[int, int] | None]] = {}
@@ -129,7 +136,8 @@ def _read(path: Path, pictures: Path) -> _Read:
         elif (key := PurePosixPath(name).with_suffix("").as_posix()) in keys:
             wrong("duplicate id", where, f"{name} is there twice, or has another's stem")
         elif not (pictures / name).is_file():
-            wrong("no picture", where, f"{pictures / name}: no such picture")
+            absent[identity] = key
+            wrong("no picture", where, f"{pictures / name}: no such picture", key)
         else:
             keys.add(key)
             images[identity] = (key, pictures / name, _size(image))
@@ -138,7 +146,7 @@ def _read(path: Path, pictures: Path) -> _Read:
         Entry(key, place, str(path), size, tuple(objects.get(identity, ())))
         for identity, (key, place, size) in images.items()
     ]
-    numbers = {identity: key for identity, (key, _, _) in images.items()}
+    numbers = absent | {identity: key for identity, (key, _, _) in images.items()}
     return _Read(Reading(tuple(entries), tuple(problems)), numbers, categories)
 
 
@@ -152,22 +160,23 @@ def _objects(
     """The objects of every image by its id."""
     found: dict[int, list[Annotated]] = {}
     seen: set[int] = set()
-    listed = {image.get("id") for image in _entries(path, content, "images")}
+    ids = (image.get("id") for image in _entries(path, content, "images"))
+    listed = {identity for identity in ids if type(identity) is int}
     for number, entry in enumerate(_entries(path, content, "annotations")):
         identity, image = entry.get("id"), entry.get("image_id")
-        where = f"annotation {number if identity is None else identity}"
+        where = f"annotation {identity if type(identity) is int else number}"
 
         def wrong(kind: Kind, what: str, where: str = where) -> None:
             problems.append(Problem(kind, str(path), f"{path}, {where}: {what}"))
 
-        if not isinstance(identity, int) or isinstance(identity, bool):
+        if type(identity) is not int:
             wrong("missing id", "has no id that is a whole number")
             continue
         if identity in seen:
             wrong("duplicate id", "its id is there twice")
             continue
         seen.add(identity)
-        if not isinstance(image, int) or image not in listed:
+        if type(image) is not int or image not in listed:
             wrong("missing id", f"image_id {image!r} is no image of the file")
         elif image in images:  # else the image is left out, and named
             key = images[image][0]
@@ -236,5 +245,8 @@ def _box(box: Any) -> tuple[float, float, float, float] | None:
     )
     if not numbers:
         return None
-    x, y, width, height = map(float, box)
+    try:
+        x, y, width, height = map(float, box)
+    except OverflowError:  # a whole number of more than 308 digits
+        return None
     return x, y, x + width, y + height

@@ -251,7 +251,8 @@ class DataFolder(ABC):
             more = len(listing.unpaired) - 1
             raise UserError(
                 f"{listing.unpaired[0]}: has no partner (picture without label, or label without "
-                f"picture){f', and {more} more' if more else ''}; `triptych data check` lists all"
+                f"picture){f', and {more} more' if more else ''}; `triptych data check --json` "
+                "lists all"
             )
         if not listing.frames:
             raise UserError(f"{self.root}: split {split} has no frames")

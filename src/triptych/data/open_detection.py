@@ -32,8 +32,8 @@ def open_detection(spec: str, split: str = "val", *, strict: bool = True) -> Det
     streets                     made by program; takes `scenes`, `frames`, `size` and `seed`
 
     With `strict` nothing may be wrong with annotations and pictures; without, what is wrong is left
-    out, and `findings` of the result tells it (see `BoxedFolder.open`). Raises UserError for an
-    unknown kind, a place that holds no such data, and a split that is not there.
+    out, and `findings` and `left_out` of the result tell it (see `BoxedFolder.open`). Raises
+    UserError for an unknown kind, a place that holds no such data, and a split that is not there.
     """
     if is_streets(spec):
         # Streets needs nothing of the other data sets, nor they of it.

@@ -13,8 +13,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from triptych.cache import cache_folder
-from triptych.data.boxed_files import SPLITS, BoxedFolder, Reading
-from triptych.data.voc_folder import image_sets, read_stems
+from triptych.data.boxed_files import BoxedFolder, Reading
+from triptych.data.voc_folder import disjoint, image_sets, read_stems
 from triptych.errors import UserError
 
 CLASSES = (
@@ -41,8 +41,7 @@ class VOC(BoxedFolder):
         self.folder = _find(name, root)
 
     def splits(self) -> list[str]:
-        there = self._sets()
-        return [split for split in SPLITS if split in there] or sorted(there)
+        return disjoint(self._sets())
 
     def _sets(self) -> list[str]:
         found = image_sets(self.folder)

@@ -13,7 +13,8 @@ are the names that occur in any split, sorted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from triptych.data.box_problems import Problem
@@ -23,6 +24,10 @@ from triptych.data.voc_xml import read_voc_xml
 from triptych.errors import UserError
 
 CLASSES = "classes.json"
+TRAINVAL = "trainval"
+"""The list that VOC has of what is in train and in val."""
+_SECOND_COLUMN = re.compile(r"\s+(?:-1|0|1)$")
+"""In VOC's lists of one class: whether a picture shows it, 0 where it is hard to tell."""
 _FOLDERS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 
 
@@ -41,8 +46,7 @@ class VOCFolder(BoxedFolder):
 
     def splits(self) -> list[str]:
         if self.devkit:
-            there = image_sets(self.root)
-            return [split for split in SPLITS if split in there] or there or [UNSPLIT]
+            return disjoint(image_sets(self.root)) or [UNSPLIT]
         return [split for split in SPLITS if self._folder(split)] or [UNSPLIT]
 
     def _folder(self, split: str) -> Path | None:
@@ -92,32 +96,60 @@ def image_sets(folder: Path) -> list[str]:
     return [split for split in SPLITS if split in wholes] + [n for n in wholes if n not in SPLITS]
 
 
+def disjoint(there: Sequence[str]) -> list[str]:
+    """Of the splits that ImageSets lists, those that together hold every picture once.
+
+    Train, val and test, where there are any; with trainval in place of train and val unless both
+    are there, since what it has more than the one is in no other list. Else all that is listed.
+    """
+    if TRAINVAL in there and not {"train", "val"} <= set(there):
+        return [TRAINVAL, *(split for split in ("test",) if split in there)]
+    return [split for split in SPLITS if split in there] or list(there)
+
+
 def read_stems(folder: Path, split: str) -> Reading:
-    """The pictures that `ImageSets/Main/SPLIT.txt` names, in its order."""
+    """The pictures that `ImageSets/Main/SPLIT.txt` names, in its order.
+
+    A line is a picture's stem, which may have spaces. Lists of one class have a second column
+    (-1, 0 or 1), which is cut off where no picture is called as the whole line.
+    """
     listed = folder / "ImageSets" / "Main" / f"{split}.txt"
     try:
         lines = listed.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{listed}: cannot be read ({error})") from error
+    pictures = _by_stem(folder / "JPEGImages", PICTURE_ENDINGS)
+    annotations = _by_stem(folder / "Annotations", (".xml",))
     stems: dict[str, int] = {}
     twice = []
     for number, line in enumerate(lines, 1):
-        # Lists of one class have a second column; the stem is the first.
-        stem = next(iter(line.split()), "")
+        stem = line.strip()
+        if stem not in pictures and stem not in annotations:
+            stem = _SECOND_COLUMN.sub("", stem)
         if stem in stems:
             text = f"{listed}, line {number}: {stem} is there twice"
             twice.append(Problem("duplicate id", str(listed), text))
         elif stem:
             stems[stem] = number
-    annotations = folder / "Annotations"
-    files = ((stem, _picture(folder, stem), annotations / f"{stem}.xml") for stem in stems)
+    files = (
+        (
+            stem,
+            pictures.get(stem, folder / "JPEGImages" / f"{stem}{PICTURE_ENDINGS[0]}"),
+            annotations.get(stem, folder / "Annotations" / f"{stem}.xml"),
+        )
+        for stem in stems
+    )
     return _paired(files, twice)
 
 
-def _picture(folder: Path, stem: str) -> Path:
-    """The picture of a stem; the first ending's where there is none."""
-    places = [folder / "JPEGImages" / f"{stem}{ending}" for ending in PICTURE_ENDINGS]
-    return next((place for place in places if place.is_file()), places[0])
+def _by_stem(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
+    """Files under a folder by their path in it without the ending, whose letters may be capitals.
+
+    Of several for one stem, that with the first of the endings.
+    """
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in endings]
+    found.sort(key=lambda path: (endings.index(path.suffix.lower()), path), reverse=True)
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in found}
 
 
 def read_beside(pictures: Path, annotations: Path) -> Reading:
@@ -142,15 +174,16 @@ def _paired(files: Iterable[tuple[str, Path, Path]], problems: Iterable[Problem]
     entries, wrong = [], list(problems)
     for stem, picture, annotation in files:
         if not picture.is_file():
-            wrong.append(Problem("no picture", str(annotation), f"{picture}: no such picture"))
+            text = f"{picture}: no such picture"
+            wrong.append(Problem("no picture", str(annotation), text, stem))
         elif not annotation.is_file():
             text = f"{picture}: has no {annotation}"
-            wrong.append(Problem("no annotation", str(picture), text))
+            wrong.append(Problem("no annotation", str(picture), text, stem))
         else:
             try:
                 size, objects = read_voc_xml(annotation)
             except UserError as error:
-                wrong.append(Problem("unreadable", str(annotation), str(error)))
+                wrong.append(Problem("unreadable", str(annotation), str(error), stem))
             else:
                 entries.append(Entry(stem, picture, str(annotation), size, objects))
     return Reading(tuple(entries), tuple(wrong))

@@ -78,6 +78,14 @@ def resized(height: int, width: int, settings: DetectorSettings) -> tuple[int, i
     return max(int(height * scale), 1), max(int(width * scale), 1)
 
 
+def padded(height: int, width: int, settings: DetectorSettings) -> tuple[int, int]:
+    """The size of what enters a detector's network for such a picture alone: `resized`, and up to
+    the next multiple of `pad_to`."""
+    multiple = settings.pad_to
+    shape = resized(height, width, settings)
+    return -(-shape[0] // multiple) * multiple, -(-shape[1] // multiple) * multiple
+
+
 def _inside(boxes: NDArray[np.float32], objects: Objects, height: int, width: int) -> Objects:
     """The objects to learn in a picture of that size, with boxes that may reach beyond it."""
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2

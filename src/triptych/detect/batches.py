@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.data.boxes import DetectionData, Objects
+from triptych.data.boxes import DetectionData, Objects, left_out_of
 from triptych.data.kept import MEMORY_LIMIT, Kept
 from triptych.data.labelled import Image
 from triptych.detect.augment import UNCHANGED, augment, draws_of
@@ -31,6 +31,7 @@ class CachedPictures:
     def __init__(self, data: DetectionData, limit: int = MEMORY_LIMIT) -> None:
         self.name, self.split, self.classes = data.name, data.split, data.classes
         self.keys, self.groups = data.keys, data.groups
+        self.left_out = left_out_of(data)
         self._data = data
         self._kept = Kept(data.load, lambda found: found[0].nbytes, limit)
         self._fingerprint: str | None = None

@@ -4,9 +4,9 @@
 
 `bbox` is in pixels of the picture from its upper left corner. `image_id` is the picture's key in
 the data (`000007`), its file name (`000007.jpg`), or the number that the data's own COCO file has
-for it; a number may also stand for a key that is the same number with zeros before it.
-`category_id` is a class's name, or its number in the data's own COCO file. Otherwise the file is an
-object that says what its numbers mean, as COCO files do:
+for it; a number may also stand for a key that is the same number with zeros before it, if no two
+keys could be meant. `category_id` is a class's name, or its number in the data's own COCO file.
+Otherwise the file is an object that says what its numbers mean, as COCO files do:
 
     {"categories": [{"id": 7, "name": "car"}, …], "annotations": [the list above],
      "images": [{"id": 1, "file_name": "000007.jpg"}, …]}
@@ -116,17 +116,22 @@ class _Images:
     def __init__(self, data: DetectionData, numbers: Mapping[int, str]) -> None:
         self._data = data
         self._numbers = numbers
-        self._keys: dict[str, str | None] = {key: key for key in data.keys}
+        # Of pictures that are not scored, because they are broken, another program may know more.
+        keys = dict.fromkeys([*data.keys, *getattr(data, "without", ())])
         stems: dict[str, str | None] = {}
-        for key in data.keys:
+        for key in keys:
             stem = PurePosixPath(key).name
             stems[stem] = None if stem in stems else key
         # A whole key goes before the end of another one; an end that two keys have is no name.
-        self._keys = {**stems, **self._keys}
-        self._digits = {int(key): key for key in data.keys if key.isascii() and key.isdecimal()}
+        self._keys: dict[str, str | None] = {**stems, **{key: key for key in keys}}
+        self._digits: dict[int, list[str]] = {}
+        for key in keys:
+            if key.isascii() and key.isdecimal():
+                self._digits.setdefault(int(key), []).append(key)
 
     def key(self, given: Any, where: str) -> str:
-        found = self._find(given)
+        by_number = type(given) is int and not self._numbers
+        found = self._of_number(given, where) if by_number else self._find(given)
         if found is None:
             raise UserError(
                 f"{where}: image_id {given!r} is no picture of {self._data.name} "
@@ -134,12 +139,20 @@ class _Images:
             )
         return found
 
+    def _of_number(self, given: int, where: str) -> str | None:
+        """The key that is this number, with zeros before it if need be."""
+        alike = self._digits.get(given, [])
+        if len(alike) > 1 and str(given) not in alike:
+            raise UserError(
+                f"{where}: image_id {given} may be {' or '.join(map(repr, alike))}; write the "
+                "picture's key as a text"
+            )
+        return str(given) if str(given) in alike else next(iter(alike), None)
+
     def _find(self, given: Any) -> str | None:
         if type(given) is int:
-            if self._numbers:
-                named = self._numbers.get(given)
-                return None if named is None else self._find(named)
-            return self._digits.get(given)
+            named = self._numbers.get(given)
+            return None if named is None else self._find(named)
         if not isinstance(given, str):
             return None
         if given in self._keys:

@@ -8,7 +8,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from triptych.data.boxes import DetectionData, Objects
+from triptych.data.box_problems import KINDS
+from triptych.data.boxes import DetectionData, Objects, left_out_of
 from triptych.data.labelled import Image
 from triptych.detect.detections import Detections, Predictor
 from triptych.detect.items import DetectionItems, Rules, items_table
@@ -35,9 +36,10 @@ def evaluate(
     """Find the objects of every picture of `data`, score them, and return what `out/scores.json`
     holds: the scores (see `scores_of`), what they are of, and `about`.
 
-    Classes are matched by name (see `names_between`). With `out`, the folder gets `scores.json` and
-    `items.parquet`, from which all scores follow, and pictures in `media/` (see `write_media`), in
-    one rename when the evaluation is whole.
+    Classes are matched by name (see `names_between`). Where data was opened without what is wrong
+    with it, `left_out` says what that was (see `box_problems.left_out`). With `out`, the folder
+    gets `scores.json` and `items.parquet`, from which all scores follow, and pictures in `media/`
+    (see `write_media`), in one rename when the evaluation is whole.
     Raises UserError for a picture that cannot be read or that the detector knows nothing of (none
     is dropped), for classes that the detector does not have, and for an `out` that holds something
     else.
@@ -52,6 +54,7 @@ def evaluate(
             "data": data.name,
             "split": data.split,
             "fingerprint": data.fingerprint(),
+            **({"left_out": left_out} if (left_out := left_out_of(data)) else {}),
             "classes_left_out": list(names.left_out),
             "detections_not_finite": dropped,
             **(about or {}),
@@ -131,6 +134,9 @@ def describe(scores: Mapping[str, Any]) -> str:
         )
     if scores["classes_left_out"]:
         lines += ["", f"not scored, not in the data: {', '.join(scores['classes_left_out'])}"]
+    if left_out := scores.get("left_out"):
+        counts = (f"{row['count']} {KINDS[kind]}" for kind, row in left_out.items())
+        lines += ["", f"left out of the data, or cut: {'; '.join(counts)}"]
     return "\n".join(lines)
 
 

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from triptych.backbones.folding import restate
 from triptych.detect.initialise_record import InitRecord, some
-from triptych.detect.initialise_weights import load_backbone
+from triptych.detect.initialise_weights import check_numbers, load_backbone
 from triptych.detect.models.detector import Detector
 from triptych.detect.models.freezing import Norm, check_start, freeze, learning
 from triptych.training.cost import evaluating
@@ -59,7 +59,8 @@ def initialise(
     `freezing.check_start`. Logs and returns what was done.
 
     Raises UserError where there are no such weights for this backbone, where they hold less than
-    90 % of it, and where that cannot be frozen; WorkFailed where a download fails.
+    90 % of its parameters, where they or what follows from them are no numbers, and where that
+    cannot be frozen; WorkFailed where a download fails.
     """
     check_start(init, norm, frozen_stages, as_ran=as_ran)
     loaded = load_backbone(model, init)
@@ -70,6 +71,7 @@ def initialise(
         device = next(model.parameters()).device
         with evaluating(model):
             restate(norms, [image.to(device)[None] for image in images], model)
+        check_numbers(model, f"{loaded.file}, its BatchNorm restated by training pictures")
     freeze(model, norm, frozen_stages)
     record = InitRecord(
         init=init,

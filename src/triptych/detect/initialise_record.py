@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+INIT = "init.json"
+"""Where a run keeps it."""
 FRESH_PARTS = ("fpn", "rpn", "head")
 """Parts of a detector that are drawn in every arm."""
 _NAMED = 3  # entries named in a line: enough to recognise an architecture by
@@ -16,11 +18,13 @@ class Loaded:
     """What came into a backbone."""
 
     matched: int
-    """Entries of the backbone that were loaded."""
+    """How many entries of the backbone were loaded."""
     share: float
-    """Of the backbone's parameters and statistics, those that were loaded."""
+    """Of the backbone's parameters, those that were loaded."""
     fresh: tuple[str, ...]
     """Entries of the backbone that stay as they were drawn, by torchvision's or timm's names."""
+    matched_entries: tuple[str, ...] = ()
+    """Entries of the backbone that were loaded, by torchvision's or timm's names."""
     left_out: tuple[str, ...] = ()
     """Entries of the file that were not used, by their names there."""
     source: str | None = None
@@ -31,6 +35,8 @@ class Loaded:
     sha256: str | None = None
     folded: bool = False
     """Whether BatchNorm is folded into the convolutions."""
+    without_eps: bool = False
+    """Whether BatchNorm was made to compute what it would with an eps of 0, as it was trained."""
     seen: str | None = None
     """What the weights have seen that a comparison must say."""
 
@@ -61,11 +67,13 @@ class InitRecord:
         else:
             licence = f", licence {loaded.licence}" if loaded.licence else ""
             parts = [
-                f"backbone: {loaded.share:.1%} of it from {loaded.source} ({loaded.matched} "
-                f"entries of {loaded.file}{licence})",
+                f"backbone: {loaded.share:.1%} of its parameters from {loaded.source} "
+                f"({loaded.matched} entries of {loaded.file}{licence})",
                 f"left out: {some(loaded.left_out)}",
                 f"freshly drawn: {some((*loaded.fresh, *FRESH_PARTS))}",
             ]
+        if loaded.without_eps:
+            parts.append("BatchNorm as it was trained, with an eps of 0")
         if self.statistics_images:
             parts.append(f"BatchNorm's statistics from {self.statistics_images} training pictures")
         total, trainable = (

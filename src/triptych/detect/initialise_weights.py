@@ -3,40 +3,66 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
-from triptych.backbones.by_name import match
-from triptych.backbones.folding import fold
+from triptych.backbones.by_name import match, tensors_of
+from triptych.backbones.folding import fold, without_eps
 from triptych.backbones.lite_coco import load_coco
 from triptych.backbones.lite_imagenet import imagenet_file, load_in_order
-from triptych.backbones.sources import INIT_WEIGHTS, Packaged
+from triptych.backbones.sources import (
+    COCO_DETECTORS,
+    COCO_SEEN,
+    INIT_WEIGHTS,
+    Packaged,
+    coco_detector,
+)
 from triptych.data.download import file_sha256
-from triptych.detect.initialise_record import Loaded, some
+from triptych.detect.initialise_record import INIT, Loaded, some
 from triptych.detect.models import entry
 from triptych.detect.models.detector import Detector
 from triptych.errors import UserError, WorkFailed
-from triptych.run import newest_checkpoint
+from triptych.run import newest_checkpoint, read_json
 from triptych.weights import Published, fetch, load
 
 LEAST_SHARE = 0.9
-"""Of a backbone, what a file must hold of it to be its weights."""
+"""Of a backbone's parameters, those that a file must hold to be its weights."""
 
 
 def load_backbone(model: Detector, init: str) -> Loaded:
     """Load `init` (`random`, `imagenet`, `coco`, a file or a run folder) into the backbone.
 
-    Raises UserError where there are no such weights for this backbone or they hold less than 90 %
-    of it, WorkFailed where a download fails.
+    Raises UserError where there are no such weights for this backbone, they hold less than 90 % of
+    its parameters or are no numbers, WorkFailed where a download fails.
     """
     if init == "random":
         return Loaded(matched=0, share=0.0, fresh=entries_of(model))
-    if init not in ("imagenet", "coco"):
-        return _from_path(model, Path(init))
+    loaded = _named(model, init) if init in ("imagenet", "coco") else _from_path(model, Path(init))
+    check_numbers(model, f"{loaded.file}")
+    return loaded
+
+
+def check_numbers(model: Detector, where: str) -> None:
+    """Raise UserError, after `where`, with the first entry of the backbone that BatchNorm cannot
+    compute with: one that is not finite, or a variance that is negative."""
+    names = {ours: theirs for theirs, ours in model.trunk.items()}
+    state = model.state_dict()
+    for ours, theirs in names.items():
+        if not state[ours].isfinite().all():
+            raise UserError(
+                f"{where}: {theirs} has values that are no finite numbers; take other weights"
+            )
+    for name, norm in model.trunk_norms().items():
+        if norm.running_var is not None and (norm.running_var + norm.eps <= 0).any():
+            theirs = names[f"{name}.running_var"]
+            raise UserError(f"{where}: {theirs} has negative variances; take other weights")
+
+
+def _named(model: Detector, init: str) -> Loaded:
     weights = INIT_WEIGHTS.get((model.trunk_name, init))
     if weights is None:
         raise UserError(
@@ -47,7 +73,7 @@ def load_backbone(model: Detector, init: str) -> Loaded:
         loaded = _from_package(model)
     else:
         loaded = _from_published(model, weights)
-    seen = "COCO, with boxes of all 20 classes of VOC" if init == "coco" else None
+    seen = COCO_SEEN if init == "coco" else None
     return replace(loaded, source=weights.source, licence=weights.licence, seen=seen)
 
 
@@ -86,19 +112,28 @@ def _from_published(model: Detector, weights: Published) -> Loaded:
         ) from None
     if file.suffix == ".tflite":
         return _whole(model, file, load_coco(_body(model), file))
-    loaded = _by_name(model, file)
-    if weights is INIT_WEIGHTS["resnet50", "coco"]:
-        # It was trained with a BatchNorm that added nothing to the variance (torchvision #2933),
-        # and torchvision gives it an eps of 0; this one keeps its own.
-        for norm in model.trunk_norms().values():
-            assert norm.running_var is not None
-            norm.running_var.sub_(norm.eps)
-    return loaded
+    return _by_name(model, file)
 
 
 def _from_path(model: Detector, path: Path) -> Loaded:
     file, name, source = _file_of(path)
-    return replace(_by_name(model, file), source=source, file=name)
+    loaded = replace(_by_name(model, file), source=source, file=name)
+    run = _run_of(file)
+    return loaded if run is None else replace(loaded, seen=_seen_by(run))
+
+
+def _run_of(file: Path) -> Path | None:
+    """The run folder that a checkpoint's file lies in; None for any other file."""
+    run = file.absolute().parent.parent.parent
+    return run if (run / "recipe.json").is_file() else None
+
+
+def _seen_by(run: Path) -> str | None:
+    """What the weights had seen that a run began from."""
+    record = read_json(run / INIT) if (run / INIT).is_file() else {}
+    loaded = record.get("loaded")
+    seen = loaded.get("seen") if isinstance(loaded, dict) else None
+    return seen if isinstance(seen, str) else None
 
 
 def _file_of(path: Path) -> tuple[Path, str, str]:
@@ -129,7 +164,8 @@ def _checkpoint_of(folder: Path) -> Path:
 def _by_name(model: Detector, file: Path) -> Loaded:
     entries = model.state_dict()
     own = {theirs: entries[ours] for theirs, ours in model.trunk.items()}
-    found = match(own, _with_one_body(load(file)))
+    given = tensors_of(load(file))
+    found = match(own, _with_one_body(given))
     if found.share < LEAST_SHARE:
         raise UserError(
             f"{file} holds {found.share:.1%} of a {model.trunk_name}, and {LEAST_SHARE:.0%} is the "
@@ -138,17 +174,50 @@ def _by_name(model: Detector, file: Path) -> Loaded:
         )
     state = {model.trunk[theirs]: value for theirs, value in found.state.items()}
     model.load_state_dict(state, strict=False)
+    sha256 = file_sha256(file)
+    detector = coco_detector(sha256)
+    no_eps = _trained_without_eps(given) if detector is None else COCO_DETECTORS[detector]
+    no_eps = no_eps and _run_of(file) is None
+    if no_eps:
+        for norm in model.trunk_norms().values():
+            without_eps(norm)
     return Loaded(
         matched=len(found.state),
         share=found.share,
         fresh=found.fresh,
+        matched_entries=tuple(found.state),
         left_out=found.left_out,
         file=file.name,
-        sha256=file_sha256(file),
+        sha256=sha256,
+        without_eps=no_eps,
+        seen=None if detector is None else COCO_SEEN,
     )
 
 
-def _with_one_body(content: Mapping[str, object]) -> dict[str, object]:
+def _trained_without_eps(given: Collection[str]) -> bool:
+    """Whether entries of these names are of a torchvision detector whose BatchNorm had an eps of 0.
+
+    That of its Faster and Mask R-CNN from COCO had, and so has what was trained on from them. In
+    such a file BatchNorm was frozen, so that it counts no batches. What torchvision's newer
+    releases train from ImageNet is called the same, with an eps of 1e-5: a file does not tell, and
+    is taken for the former, which is the usual one to be handed on.
+    """
+    first = "backbone.body.conv1.weight"
+    for name in given:
+        prefix = name.removesuffix(first)
+        if name == prefix or prefix[-1:] not in ("", "."):
+            continue
+        rest = [each.removeprefix(prefix) for each in given if each.startswith(prefix)]
+        counts = any(
+            each.startswith("backbone.body.") and each.endswith("num_batches_tracked")
+            for each in rest
+        )
+        heads = all(any(n.startswith(part) for n in rest) for part in ("rpn.", "roi_heads."))
+        return heads and not counts
+    return False
+
+
+def _with_one_body(content: Mapping[str, Tensor]) -> dict[str, object]:
     """A C4 detector keeps the last stage of its backbone in its head: put it back."""
     head = re.compile(r"roi_heads\.box_head\.(?=layer4\.)")
     return {head.sub("backbone.body.", name): value for name, value in content.items()}
@@ -159,6 +228,7 @@ def _whole(model: Detector, file: Path, left_out: list[str]) -> Loaded:
         matched=len(entries_of(model)),
         share=1.0,
         fresh=(),
+        matched_entries=entries_of(model),
         left_out=tuple(left_out),
         file=file.name,
         sha256=file_sha256(file),

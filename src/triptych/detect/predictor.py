@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from triptych.data.labelled import Image
+from triptych.detect.augment import padded
 from triptych.detect.detections import Detections
 from triptych.detect.models.detector import Detector, Prediction
 
@@ -27,17 +28,29 @@ class NetworkPredictor:
         self.runtime = RUNTIME
 
     def predict(self, images: Sequence[Image], keys: Sequence[str]) -> list[Detections]:
-        """Detections in RGB pictures (H, W, 3) uint8 of any sizes; `keys` are not needed."""
+        """Detections in RGB pictures (H, W, 3) uint8 of any sizes; `keys` are not needed.
+
+        What is found in a picture does not depend on the others. A batch is padded to one shape,
+        and near padding a detector sees other things than at an edge: so only pictures that have
+        the same shape when they are padded alone are one batch.
+        """
         device = next(self.model.parameters()).device
+        together: dict[tuple[int, int], list[int]] = {}
+        for index, image in enumerate(images):
+            shape = padded(image.shape[0], image.shape[1], self.model.settings)
+            together.setdefault(shape, []).append(index)
         training = self.model.training
         self.model.eval()
+        found: dict[int, Detections] = {}
         try:
             with torch.no_grad():
-                pictures = [as_input(image).to(device) for image in images]
-                found = cast(list[Prediction], self.model(pictures))
+                for members in together.values():
+                    pictures = [as_input(images[index]).to(device) for index in members]
+                    batch = cast(list[Prediction], self.model(pictures))
+                    found |= zip(members, map(as_detections, batch), strict=True)
         finally:
             self.model.train(training)
-        return [as_detections(each) for each in found]
+        return [found[index] for index in range(len(images))]
 
 
 def as_input(image: Image) -> Tensor:

@@ -7,8 +7,9 @@ from pathlib import Path
 from triptych.data.download import file_sha256
 from triptych.data.open_detection import open_detection
 from triptych.detect.evaluate import evaluate
+from triptych.detect.initialise_weights import load_backbone
 from triptych.detect.items import Rules, read_items
-from triptych.detect.models import entry
+from triptych.detect.models import create, entry
 from triptych.detect.models.freezing import check_start
 from triptych.detect.network import weights_of
 from triptych.detect.open_predictor import is_results_file, open_predictor
@@ -94,6 +95,12 @@ def check(recipe: DetectRecipe) -> None:
     check_start(recipe.init, recipe.norm, recipe.frozen_stages, as_ran=recipe.frozen_random)
 
 
+def preflight(recipe: DetectRecipe) -> None:
+    """Have the weights here that a recipe begins with. Raises as `load_backbone` does."""
+    if recipe.init != "random":
+        load_backbone(create(recipe.model), recipe.init)
+
+
 STUDY = Study(
     name="detect",
     train=train,
@@ -103,5 +110,6 @@ STUDY = Study(
     predict_items=predict_items,
     evaluation_items=evaluation_items,
     evaluated_on=evaluated_on,
+    preflight=preflight,
     group_unit="scenes",
 )

@@ -7,7 +7,7 @@ import json
 
 import torch
 
-from triptych.data.boxes import DetectionData, Objects
+from triptych.data.boxes import DetectionData, Objects, left_out_of
 from triptych.data.labelled import Image
 from triptych.errors import UserError
 from triptych.training.seeding import stream
@@ -29,6 +29,8 @@ class Subset:
         self.keys = [data.keys[index] for index in self._chosen]
         groups = data.groups
         self.groups = None if groups is None else [groups[index] for index in self._chosen]
+        self.left_out = left_out_of(data)
+        """Of the whole split."""
 
     def __len__(self) -> int:
         return len(self._chosen)

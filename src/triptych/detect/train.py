@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from triptych.audit import TESTIMONY
-from triptych.data.boxes import DetectionData
+from triptych.data.boxes import DetectionData, left_out_of
 from triptych.data.copies import count_copies
 from triptych.data.labelled import Image
 from triptych.data.open_detection import open_detection
+from triptych.detect.augment import padded
 from triptych.detect.batches import (
     CachedPictures,
     as_bytes,
@@ -25,9 +26,10 @@ from triptych.detect.batches import (
     probe,
 )
 from triptych.detect.class_names import write_class_names
+from triptych.detect.cost import median_shape, picture_macs
 from triptych.detect.evaluate import evaluate
 from triptych.detect.initialise import STATISTICS_IMAGES, initialise
-from triptych.detect.initialise_record import InitRecord
+from triptych.detect.initialise_record import INIT, InitRecord
 from triptych.detect.initialise_weights import init_digest
 from triptych.detect.items import Rules
 from triptych.detect.models import create, entry
@@ -42,7 +44,6 @@ from triptych.errors import UserError
 from triptych.run import Run, read_result, write_json
 from triptych.runtime import runtime_record
 from triptych.stopping import StopRequest
-from triptych.training.cost import macs
 from triptych.training.device import autocast, device_name, training_device
 from triptych.training.ema import Ema
 from triptych.training.memory import keep_memory
@@ -56,8 +57,6 @@ from triptych.training.state import TrainState
 from triptych.training.step_clock import StepClock, times_of
 from triptych.training.witness import Witness
 
-INIT = "init.json"
-"""What the backbone of a run started from."""
 EVALUATION_BATCH = 8
 
 
@@ -80,7 +79,9 @@ def train(
 ) -> dict[str, Any]:
     """Train a recipe in the run folder `out`, or go on where an earlier start stopped.
 
-    Returns the run's result. Raises `Stopped`, with a checkpoint written, when `stop` asks for it.
+    Returns the run's result. Its MACs are those of one training picture (see `picture_macs`) of
+    median shape, of which `MACs_size` is the height and width with which it enters the network.
+    Raises `Stopped`, with a checkpoint written, when `stop` asks for it.
     """
     stop = stop or StopRequest()
     check_start(recipe.init, recipe.norm, recipe.frozen_stages, as_ran=recipe.frozen_random)
@@ -132,18 +133,24 @@ def train(
         testimony["parts"] = changed(model, never)
         testimony["copies_in_val"] = count_copies(pictures_of(data.train), pictures_of(data.val))
         write_json(out / TESTIMONY, testimony)
-        size = model.settings.max_size
+        shape = median_shape(data.train)
         result = result_of(
             recipe,
             seed,
             state,
             model=model,
-            macs=macs(model, size, size),
+            macs=picture_macs(model, *shape),
             data=f"{data.val.name} {data.val.split}",
             scores=headline(scores),
         )
         result["times"] |= times_of(state)
         result["init"] = record.as_json()
+        result["MACs_size"] = list(padded(*shape, model.settings))
+        if not recipe.strict:
+            result["left_out"] = {
+                "train": left_out_of(data.train),
+                "val": left_out_of(data.val),
+            }
         run.finish(result)
         return result
 
@@ -324,7 +331,7 @@ def _open(recipe: DetectRecipe) -> TrainData:
 
 
 def _split(spec: str, split: str, count: int | None, recipe: DetectRecipe) -> CachedPictures:
-    found: DetectionData = open_detection(spec, split)
+    found: DetectionData = open_detection(spec, split, strict=recipe.strict)
     if not len(found):
         raise UserError(f"{spec}: the split {split} has no images")
     return CachedPictures(found if count is None else Subset(found, count, recipe.split_seed))

@@ -20,7 +20,8 @@ from triptych.compare.comparison import Comparison, Sequential
 from triptych.compare.fixed import fixed_verdict
 from triptych.compare.folder import EXTENSION, PLAN, VERDICT, cell
 from triptych.compare.run import audit_arms
-from triptych.compare.verdict import judge, verdict_of
+from triptych.compare.scored_on import OTHER
+from triptych.compare.verdict import judge, leading_seeds, shown_seeds, verdict_of
 from triptych.errors import UserError
 from triptych.recipe import Recipe
 from triptych.report.studies import evaluation_of, study_of
@@ -102,13 +103,17 @@ def _from_record(recorded: dict[str, Any], comparison: Planned, planned: tuple[i
             parts.append((found["exploratory"], tuple(found["exploratory"]["seeds"])))
         for part, seeds in parts:
             if comparison.until_decided:
-                whole = [all(of[s]["state"] == "done" for of in cells.values()) for s in seeds]
-                seeds = seeds[: whole.index(False) if False in whole else len(seeds)]
+                seeds = leading_seeds(cells, seeds, comparison.metric)
             judgements = judge(comparison, study_of(comparison.study), cells, seeds)
             for pair, judgement in zip(part["pairs"], judgements, strict=True):
+                told = [text for text in pair["warnings"] if text.startswith(OTHER)]
                 pair |= judgement.as_dict()
+                pair["warnings"] += told
+        shown = planned
+        if comparison.until_decided and "shown" in found["plan"]:
+            shown = shown_seeds(cells, comparison.metric, planned)
         for arm in found["arms"].values():
-            scores = [arm["scores"].get(str(seed)) for seed in planned]
+            scores = [arm["scores"].get(str(seed)) for seed in shown]
             there = [float(score) for score in scores if score is not None]
             summed = summary(there) if there else None
             arm |= {
@@ -160,6 +165,7 @@ def comparison_of(plan: Mapping[str, Any], folder: Path) -> Planned:
             paired=bool(plan.get("paired", False)),
             data=plan.get("data") or ("" if fixed else None),
             split=plan.get("split") or "val",
+            notes=tuple(plan.get("notes", ())),
             named=str(plan["study"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

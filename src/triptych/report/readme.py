@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from triptych.compare.scored_on import OTHER
 from triptych.report.beside_table import beside_table
 from triptych.report.joined import fixed_part
 from triptych.report.reach_table import reach_table
@@ -184,6 +185,11 @@ def _limits_of_runs(verdict: Verdict) -> list[str]:
         f"Verdicts hold on one test set ({escape(verdict['data'] or 'none yet')}) and for these "
         "recipes; other data, budgets and settings may turn them around."
     ]
+    if any(text.startswith(OTHER) for pair in pairs for text in pair["warnings"]):
+        lines.append(
+            "Where two arms were scored on different data, the difference is of recipe and data "
+            "together."
+        )
     few = [name for name in arms_of(verdict) if len(planned_scores(verdict, name)) < 3]
     if few:
         lines.append(

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from triptych.compare.folder import PLAN, VERDICT, cell
+from triptych.compare.folder import PLAN, VERDICT, cell, without_notes
 from triptych.errors import UserError, WorkFailed
 from triptych.report import cleaning, history
 from triptych.report.beside_forest import beside_figure
@@ -176,7 +176,9 @@ def _refuse_another(out: Path, plan: dict[str, Any]) -> None:
             f"--record {out}: holds {strangers[0]}, which is no part of a record; name another "
             "folder"
         )
-    if any(out.iterdir()) and (not (out / PLAN).exists() or read_json(out / PLAN) != plan):
+    if any(out.iterdir()) and not (
+        (out / PLAN).exists() and without_notes(read_json(out / PLAN)) == without_notes(plan)
+    ):
         raise UserError(
             f"--record {out}: holds the record of another comparison; remove it or name another "
             "folder"

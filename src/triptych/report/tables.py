@@ -31,6 +31,9 @@ from triptych.report.words import (
 Verdict = Mapping[str, Any]
 Value = str | int | float | None
 
+MOST_GROUPS = 12
+"""Up to which the difference in every one is read in the table of pairs; all are in the CSV."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -161,9 +164,12 @@ class Cells:
 
 
 def planned_scores(verdict: Verdict, arm: str) -> list[float]:
-    """The scores of an arm's cells that the plan asked for and that have one."""
-    scores = verdict["arms"][arm]["scores"]
-    return _present(scores.get(str(seed)) for seed in verdict["plan"]["seeds"])
+    """The scores of an arm's cells that the plan asked for and that have one.
+
+    Of a sequential plan, those that the pairs are judged by, once there are enough.
+    """
+    plan, scores = verdict["plan"], verdict["arms"][arm]["scores"]
+    return _present(scores.get(str(seed)) for seed in plan.get("shown", plan["seeds"]))
 
 
 def _present(scores: Any) -> list[float]:
@@ -217,6 +223,7 @@ def pairs_table(verdict: Verdict) -> Table:
     judged = [("plan", pair) for pair in verdict["pairs"]]
     judged += [("exploratory", pair) for pair in (extension or {}).get("pairs", [])]
     metric, several = verdict["metric"], len(verdict["pairs"]) > 1
+    groups = list(dict.fromkeys(group for _, pair in judged for group in _by_group(pair)))
     header = (
         *(["judged on"] if extension else []),
         "arm against baseline",
@@ -228,15 +235,32 @@ def pairs_table(verdict: Verdict) -> Table:
         "p of a difference, adjusted",
         "p of equivalence, adjusted",
         "new items",
+        *(["difference by group"] if groups else []),
         "what differs: baseline → arm",
         "method",
     )
-    rows = [_pair_row(verdict, pair, standing) for standing, pair in judged]
-    data = [_pair_record(verdict, pair, standing) for standing, pair in judged]
+    rows = [_pair_row(verdict, pair, standing, bool(groups)) for standing, pair in judged]
+    data = [_pair_record(verdict, pair, standing, groups) for standing, pair in judged]
     return Table(header, tuple(rows), tuple(data))
 
 
-def _pair_row(verdict: Verdict, pair: Verdict, standing: str) -> tuple[str, ...]:
+def _by_group(pair: Verdict) -> Mapping[str, float]:
+    """The metric's difference in every group (drive) of a pair of recipes; empty without groups."""
+    return (pair["new_items"] or {}).get("by_group") or {}
+
+
+def _in_words(by_group: Mapping[str, float]) -> str:
+    """Each group's difference, or the lowest and the highest where they are many."""
+    if len(by_group) <= MOST_GROUPS:
+        return "; ".join(f"{name}: {signed(each)}" for name, each in by_group.items()) or NOTHING
+    low, high = min(by_group, key=by_group.__getitem__), max(by_group, key=by_group.__getitem__)
+    return (
+        f"{signed(by_group[low])} ({low}) to {signed(by_group[high])} ({high}), "
+        f"{len(by_group)} in all"
+    )
+
+
+def _pair_row(verdict: Verdict, pair: Verdict, standing: str, grouped: bool) -> tuple[str, ...]:
     new, word = pair["new_items"], pair["verdict"]
     seen = pair["interval"]
     first = []
@@ -254,12 +278,15 @@ def _pair_row(verdict: Verdict, pair: Verdict, standing: str) -> tuple[str, ...]
         probability(pair["p_difference_adjusted"]),
         probability(pair["p_equivalence_adjusted"]),
         f"{new['new_items']}: {new['sentence']}" if new else NOTHING,
+        *([_in_words(_by_group(pair))] if grouped else []),
         differing(pair["differs"]),
         pair["method"],
     )
 
 
-def _pair_record(verdict: Verdict, pair: Verdict, standing: str) -> dict[str, Value]:
+def _pair_record(
+    verdict: Verdict, pair: Verdict, standing: str, groups: Sequence[str]
+) -> dict[str, Value]:
     seen, wide = pair["interval"] or {}, pair["adjusted_interval"] or {}
     new, needed = pair["new_items"] or {}, pair["seeds_needed"] or {}
     return {
@@ -281,6 +308,7 @@ def _pair_record(verdict: Verdict, pair: Verdict, standing: str) -> dict[str, Va
         },
         "new_items": new.get("new_items"),
         "new_items_sentence": new.get("sentence"),
+        **{f"difference on {group}": _by_group(pair).get(group) for group in groups},
         "seeds_needed": needed.get("seeds"),
         "differs": differing(pair["differs"]),
         "method": pair["method"],

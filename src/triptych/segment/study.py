@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
@@ -19,10 +19,12 @@ from triptych.errors import UserError
 from triptych.evaluation_folder import ITEMS, SCORES
 from triptych.run import newest_checkpoint, read_json, read_result
 from triptych.segment.evaluate import evaluate
+from triptych.segment.initialise import initialise
 from triptych.segment.inverse.recipe import InverseRecipe
 from triptych.segment.inverse.train import train as train_inverse
 from triptych.segment.metrics import iou, mean, pixel_accuracy
-from triptych.segment.models import entry, is_name
+from triptych.segment.models import create, entry, is_name
+from triptych.segment.objective import loss_fingerprint
 from triptych.segment.open_labeller import is_label_folder, open_labeller
 from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.scores import BY_LIGHT, Item, read_items
@@ -161,6 +163,19 @@ def check(recipe: SegmentRecipe | InverseRecipe) -> None:
         entry(recipe.model)
 
 
+def metrics_of(arm: SegmentRecipe | InverseRecipe | Predictions) -> Mapping[str, bool]:
+    """The scores of an inverse network, or of what labels frames."""
+    return INVERSE_METRICS if isinstance(arm, InverseRecipe) else METRICS
+
+
+def preflight(recipe: SegmentRecipe | InverseRecipe) -> None:
+    """Have the weights here that a recipe names. Raises as `initialise` and `loss_fingerprint`."""
+    if isinstance(recipe, SegmentRecipe):
+        loss_fingerprint(recipe)
+        if recipe.init != "random":
+            initialise(create(recipe.model), recipe)
+
+
 def train(
     recipe: SegmentRecipe | InverseRecipe,
     seed: int,
@@ -187,6 +202,8 @@ STUDY = Study(
     predict_items=predict_items,
     evaluation_items=evaluation_items,
     evaluated_on=evaluated_on,
+    preflight=preflight,
+    metrics_of=metrics_of,
     beside=tuple(BY_LIGHT),
     group_unit="drives",
 )

@@ -160,14 +160,19 @@ def judge_groups(
 ) -> ItemVerdict:
     """Verdict from one difference a group."""
     each = np.array(list(differences.values()))
-    ahead = int(((each > 0) if higher_is_better else (each < 0)).sum())
     interval = mean_interval(each, level, f"paired t over {unit}")
     verdict = conclude(interval, float(each.mean()), unit, higher_is_better, why_not(each.size))
     return replace(
         verdict,
         by_group=dict(differences),
-        sentence=f"ahead in {ahead} of {each.size} {unit}; {verdict.sentence}",
+        sentence=f"{ahead_in(differences, unit, higher_is_better)}; {verdict.sentence}",
     )
+
+
+def ahead_in(differences: Mapping[str, float], unit: str, higher_is_better: bool) -> str:
+    """In how many groups the arm is ahead, in words."""
+    ahead = sum((each > 0) if higher_is_better else (each < 0) for each in differences.values())
+    return f"ahead in {ahead} of {len(differences)} {unit}"
 
 
 def mean_interval(each: Floats, level: float, method: str) -> Interval | None:

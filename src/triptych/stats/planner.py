@@ -34,6 +34,7 @@ def plan_seeds(
     *,
     arms: int = 2,
     sequential: bool = False,
+    std_paired: float | None = None,
 ) -> SeedPlan:
     """Seeds per arm that show a true difference of `margin`, or none, with 80 % probability.
 
@@ -42,6 +43,8 @@ def plan_seeds(
     (s / m)² seeds on normal scores, and 1.5 because s is estimated. The range is an 80 %
     interval of s² from the chi-square distribution with 2 (n - 1) degrees of freedom. The
     observed difference is no argument: a plan made from it repeats its luck.
+    For a paired plan `std_paired` is the standard deviation of the n differences of equal seeds:
+    half its square takes the place of s², n - 1 that of the degrees of freedom, 2 that of 1.5.
     ValueError for a margin that is not above 0, no seeds or fewer than two arms.
     """
     if not 0 < margin < math.inf:
@@ -52,12 +55,18 @@ def plan_seeds(
         return SeedPlan(None, None, None, f"cannot say from one seed; run {FEWEST_SEEDS}")
     if std_a <= 0 or std_b <= 0:
         return SeedPlan(None, None, None, "cannot say: the seed changed nothing in an arm")
-    term = 17.1 * (std_a**2 + std_b**2) / 2 / margin**2 * holm_factor(arms - 1)
+    if std_paired is None:
+        variance, estimated, df = (std_a**2 + std_b**2) / 2, 1.5, 2 * (n - 1)
+    elif std_paired > 0:
+        variance, estimated, df = std_paired**2 / 2, 2.0, n - 1
+    else:
+        return SeedPlan(None, None, None, "cannot say: every seed gave the same difference")
+    term = 17.1 * variance / margin**2 * holm_factor(arms - 1)
     if sequential:
         term *= SEQUENTIAL
-    low, high = variance_range(n)
+    low, high = variance_range(df)
     seeds, fewest, most = (
-        max(FEWEST_SEEDS, math.ceil(term * factor + 1.5)) for factor in (1.0, low, high)
+        max(FEWEST_SEEDS, math.ceil(term * factor + estimated)) for factor in (1.0, low, high)
     )
     what = "seeds per arm at most" if sequential else "seeds per arm"
     return SeedPlan(
@@ -69,9 +78,9 @@ def plan_seeds(
     )
 
 
-def variance_range(n: int) -> tuple[float, float]:
-    """Factors on s² between which the true variance lies with 80 %, from n seeds in each arm."""
-    df = 2 * (n - 1)
+def variance_range(df: int) -> tuple[float, float]:
+    """Factors on s², known with `df` degrees of freedom, between which the true variance lies with
+    80 %."""
     return df / float(chdtri(df, 0.1)), df / float(chdtri(df, 0.9))
 
 

@@ -31,13 +31,14 @@ def two_way_difference(
     groups: Sequence[Hashable] | None = None,
     unit: str | None = None,
     higher_is_better: bool = True,
+    paired: bool = False,
 ) -> ItemVerdict:
     """Difference of a metric that is a mean over items, for new seeds and new items.
 
-    a and b are scores (seeds, items), of as many seeds and the same items. With `groups`
-    (items,), each group counts once. Fewer than 3 seeds or 6 items (groups) give no interval.
-    For a metric that is no mean, give its value in every group (`scores_by_group`) instead of
-    every item, or use `two_way_from_replicates`.
+    a and b are scores (seeds, items), of as many seeds and the same items; `paired` where equal
+    seeds share a split or an order. With `groups` (items,), each group counts once. Fewer than 3
+    seeds or 6 items (groups) give no interval. For a metric that is no mean, give its value in
+    every group (`scores_by_group`) instead of every item, or use `two_way_from_replicates`.
     """
     ours, theirs = _matrices(a, b)
     unit = unit or ("images" if groups is None else "groups")
@@ -54,8 +55,8 @@ def two_way_difference(
     difference = float(ours.mean() - theirs.mean())
     if seeds < FEWEST_SEEDS or items < FEWEST_GROUPS:
         return replace(_cannot(difference, seeds, items, unit), by_group=by_group)
-    se, df = two_way(ours, theirs)
-    verdict = _verdict(difference, float(se), float(df), level, unit, higher_is_better)
+    se, df = two_way(ours, theirs, paired)
+    verdict = _verdict(difference, float(se), float(df), level, unit, higher_is_better, paired)
     return replace(verdict, by_group=by_group)
 
 
@@ -69,6 +70,7 @@ def two_way_from_replicates(
     *,
     unit: str = "images",
     higher_is_better: bool = True,
+    paired: bool = False,
 ) -> ItemVerdict:
     """The same for any metric, from its value on resamples of `items` independent items.
 
@@ -83,12 +85,13 @@ def two_way_from_replicates(
     if len(ours) < FEWEST_SEEDS or items < FEWEST_TO_RESAMPLE:
         return _cannot(difference, len(ours), items, unit)
     of_items = np.var(ours.mean(axis=0) - theirs.mean(axis=0), ddof=1)
-    of_rest = sum(np.var(arm - arm.mean(axis=0), axis=1, ddof=1).sum() for arm in (ours, theirs))
-    se, df = combine(a_runs, b_runs, of_items, np.asarray(of_rest), items)
-    return _verdict(difference, float(se), float(df), level, unit, higher_is_better)
+    parts = (ours - theirs,) if paired else (ours, theirs)
+    of_rest = sum(np.var(arm - arm.mean(axis=0), axis=1, ddof=1).sum() for arm in parts)
+    se, df = combine(a_runs, b_runs, of_items, np.asarray(of_rest), items, paired)
+    return _verdict(difference, float(se), float(df), level, unit, higher_is_better, paired)
 
 
-def two_way(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+def two_way(a: Floats, b: Floats, paired: bool = False) -> tuple[Floats, Floats]:
     """Standard error and degrees of freedom for means of a and b (..., seeds, items).
 
     The variance that a bootstrap of a mean would find is known: that of the items over their
@@ -97,27 +100,29 @@ def two_way(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     items = a.shape[-1]
     of_items = np.var(a.mean(axis=-2) - b.mean(axis=-2), axis=-1, ddof=1) / items
     of_rest = np.zeros_like(of_items)
-    for arm in (a, b):
+    for arm in (a - b,) if paired else (a, b):
         alone = arm - arm.mean(axis=-2, keepdims=True)
         of_rest = of_rest + np.var(alone, axis=-1, ddof=1).sum(axis=-1) / items
-    return combine(a.mean(axis=-1), b.mean(axis=-1), of_items, of_rest, items)
+    return combine(a.mean(axis=-1), b.mean(axis=-1), of_items, of_rest, items, paired)
 
 
 def combine(
-    a: Floats, b: Floats, of_items: Floats, of_rest: Floats, items: int
+    a: Floats, b: Floats, of_items: Floats, of_rest: Floats, items: int, paired: bool = False
 ) -> tuple[Floats, Floats]:
     """Standard error and degrees of freedom from runs' scores a, b (..., seeds) and two variances.
 
     `of_items` is the variance over resamples of items of the difference between the arms' means
     over seeds; `of_rest` the sum over all runs of the variance of a run minus its arm's mean.
-    Satterthwaite's degrees of freedom, the items counting with one less than their number.
+    Where seeds are `paired`, their differences a - b take the place of two arms' runs, in
+    `of_rest` too. Satterthwaite's degrees of freedom, the items counting with one less than their
+    number.
     """
     n = a.shape[-1]
-    of_a, of_b = a.var(axis=-1, ddof=1) / n, b.var(axis=-1, ddof=1) / n
-    of_seeds = of_a + of_b
+    each = np.stack([run.var(axis=-1, ddof=1) / n for run in ((a - b,) if paired else (a, b))])
+    of_seeds = each.sum(axis=0)
     total = of_seeds + of_items - of_rest / (n * (n - 1))
     total = np.maximum(total, np.maximum(of_seeds, of_items))
-    parts = (of_a**2 + of_b**2) / (n - 1) + of_items**2 / (items - 1)
+    parts = (each**2).sum(axis=0) / (n - 1) + of_items**2 / (items - 1)
     with np.errstate(invalid="ignore"):
         return np.sqrt(total), total**2 / parts
 
@@ -137,10 +142,16 @@ def _cannot(difference: float, seeds: int, items: int, unit: str) -> ItemVerdict
 
 
 def _verdict(
-    difference: float, se: float, df: float, level: float, unit: str, higher_is_better: bool
+    difference: float,
+    se: float,
+    df: float,
+    level: float,
+    unit: str,
+    higher_is_better: bool,
+    paired: bool,
 ) -> ItemVerdict:
     if se == 0:
         return conclude(None, difference, unit, higher_is_better, "where nothing varies")
-    method = f"two-way over seeds and {unit}"
+    method = f"two-way over {'paired ' if paired else ''}seeds and {unit}"
     interval = t_interval(difference, se, df, level, method)
     return conclude(interval, difference, f"seeds and {unit}", higher_is_better, "")

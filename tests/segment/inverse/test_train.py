@@ -25,6 +25,7 @@ from triptych.segment.inverse.networks import InverseNet
 from triptych.segment.inverse.pairs import Boundaries
 from triptych.segment.inverse.recipe import InverseRecipe, inverse
 from triptych.segment.inverse.shipped import ship, shipped_network, trained_network
+from triptych.segment.inverse.train import start
 
 CHILD = Path(__file__).with_name("train_child.py")
 
@@ -138,6 +139,37 @@ def test_answering_identity_has_error_1_and_ranks_nothing(
     assert scores["relative_error"] == scores["degraded_error"] == 1
     assert set(scores["by_coefficient"].values()) == {1.0}
     assert scores["ranking"] == 0  # no two distances differ
+
+
+@pytest.mark.parametrize("answer", [float("nan"), float("inf")])
+def test_a_network_that_diverged_is_at_chance(
+    maps: Boundaries, recipe: InverseRecipe, answer: float
+) -> None:
+    scores = measure(Oracle(torch.full((1, 8), answer)), maps, recipe)
+    assert scores["relative_error"] == scores["degraded_error"] == 1
+    assert set(scores["by_coefficient"].values()) == {1.0}
+    assert scores["ranking"] == 0.5
+
+
+def test_a_training_that_diverges_keeps_its_place_in_n(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe: Any = recipes.override(
+        recipes.get("segment/inverse"),
+        ["data=streets:scenes=1,frames=1,size=128x112", "val_data=none", "epochs=2", "pairs=8",
+         "batch_size=8", "val_pairs=4"],
+    )  # fmt: skip
+
+    def broken(*asked: Any) -> Any:
+        state = start(*asked)
+        next(state.model.parameters()).data.fill_(float("nan"))
+        return state
+
+    monkeypatch.setattr("triptych.segment.inverse.train.start", broken)
+    result = study.get("segment").train(recipe, 0, tmp_path / "run", show_progress=False)
+    assert (result["diverged"], result["epochs"]) == (True, 1)
+    assert result["scores"] == {"relative_error": 1.0, "degraded_error": 1.0, "ranking": 0.5}
+    assert set(result["by_coefficient"].values()) == {1.0}
 
 
 def test_the_shipped_network_is_better_than_identity_and_ranks(

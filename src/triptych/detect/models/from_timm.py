@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
 from timm.layers import Conv2dSame
-from timm.models._features import FeatureListNet
+from timm.models._features import FeatureDictNet, FeatureGetterNet, FeatureHookNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
@@ -35,14 +35,15 @@ def timm_fpn(entry: ModelEntry, classes: int, settings: DetectorSettings) -> Det
     """
     body = features(entry.trunk)
     backbone = TimmFPN(body, settings.fpn_channels)
-    names = {_classifiers_name(body, name): BODY + name for name in body.state_dict()}
+    classifiers = classifiers_name(body, entry.trunk)
+    names = {classifiers(name): BODY + name for name in body.state_dict()}
     return Detector(
         backbone,
         classes,
         settings,
         entry,
         strides=STRIDES,
-        stages=stages_of(body),
+        stages=stages_of(body, classifiers),
         trunk=names,
     )
 
@@ -118,15 +119,16 @@ def normalisation_of(name: str) -> Normalisation:
     return Normalisation(mean=tuple(config.mean), std=tuple(config.std), scale=1 / 255)
 
 
-def stages_of(body: nn.Module) -> dict[str, str]:
-    """`stem`, `layer1` (stride 4) to `layer4` (stride 32) by entry, as the classifier calls it.
+def stages_of(body: nn.Module, classifiers: Callable[[str], str]) -> dict[str, str]:
+    """`stem`, `layer1` (stride 4) to `layer4` (stride 32) by entry, as the classifier calls it
+    (see `classifiers_name`).
 
     A stage ends with the module whose output is taken; the stem ends before the first that belongs
     to stride 4. Where the modules cannot be told apart, everything is `trunk`.
     """
     info: Any = body.feature_info
-    modules = [_classifiers_name(body, f"{n}.")[:-1] for n, _ in body.named_modules() if n]
-    entries = [_classifiers_name(body, name) for name in body.state_dict()]
+    modules = [classifiers(name) for name, _ in body.named_modules() if name]
+    entries = [classifiers(name) for name in body.state_dict()]
     ends = []
     for each in info.info:
         inside = [at for at, m in enumerate(modules) if f"{m}.".startswith(f"{each['module']}.")]
@@ -150,11 +152,31 @@ def stages_of(body: nn.Module) -> dict[str, str]:
     return {entry: stage(entry) for entry in entries}
 
 
-def _classifiers_name(body: nn.Module, name: str) -> str:
-    """The name that timm's classifier has for an entry: the extractor flattens sequences."""
-    if isinstance(body, FeatureListNet):
-        return re.sub(r"^(\w+?)_(\d+)\.", r"\1.\2.", name)
-    return name
+def classifiers_name(body: nn.Module, name: str) -> Callable[[str], str]:
+    """From the name of an entry or a module of an extractor to its name in timm's classifier.
+
+    An extractor may have the classifier inside, or its parts, with the outermost sequences taken
+    apart: `features.denseblock1` is `features_denseblock1` then.
+    """
+    children = [child for child, _ in body.named_children()]
+    if isinstance(body, FeatureGetterNet | FeatureHookNet) and children in (["model"], ["body"]):
+        return lambda inner: inner.removeprefix(f"{children[0]}.")
+    if not isinstance(body, FeatureDictNet | FeatureHookNet):
+        return lambda inner: inner
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        whole = timm.create_model(name, pretrained=False)
+    apart = {
+        f"{outer}_{part}": f"{outer}.{part}"
+        for outer, sequence in whole.named_children()
+        if isinstance(sequence, nn.Sequential)
+        for part, _ in sequence.named_children()
+    }
+
+    def renamed(inner: str) -> str:
+        first, dot, rest = inner.partition(".")
+        return apart.get(first, first) + dot + rest
+
+    return renamed
 
 
 def _known(name: str) -> None:

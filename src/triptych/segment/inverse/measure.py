@@ -32,6 +32,9 @@ def measure(network: InverseNet, maps: Boundaries, recipe: InverseRecipe) -> dic
     same where all warped maps are degraded. `ranking`: share of the triples of a map and two warps
     of it, one a shortened copy of the other, in which the longer one has the larger distance;
     0.5 is chance. `by_coefficient` has the relative error of each.
+
+    An answer that is not finite is none: it counts as that of identity, and a triple with one as
+    half right, so that a training that diverged scores 1 and 0.5.
     """
     whole = _errors(network, maps, replace(recipe, degraded=0.0))
     worse = _errors(network, maps, replace(recipe, degraded=1.0))
@@ -53,13 +56,15 @@ def _errors(network: InverseNet, maps: Boundaries, recipe: InverseRecipe) -> tup
     for start in range(0, recipe.val_pairs, _BATCH):
         count = min(_BATCH, recipe.val_pairs - start)
         pairs = draw_pairs(maps, recipe, count, stream(_SEED, "measure", start))
-        errors.append((_answer(network, pairs.warped, pairs.true) - pairs.coordinates).abs())
+        answers = _answer(network, pairs.warped, pairs.true)
+        told = answers.isfinite().all(dim=1, keepdim=True)
+        errors.append((answers.where(told, 0.0) - pairs.coordinates).abs())
         sizes.append(pairs.coordinates.abs())
     return torch.cat(errors), torch.cat(sizes)
 
 
 def _ranking(network: InverseNet, maps: Boundaries, recipe: InverseRecipe) -> float:
-    right = 0
+    right = 0.0
     for start in range(0, recipe.val_pairs, _BATCH):
         count = min(_BATCH, recipe.val_pairs - start)
         draw = stream(_SEED, "ranking", start)
@@ -71,7 +76,8 @@ def _ranking(network: InverseNet, maps: Boundaries, recipe: InverseRecipe) -> fl
             euclidean(_answer(network, warp(around, each, TILE), centre(around)))
             for each in (near, far)
         ]
-        right += int((distances[1] > distances[0]).sum())
+        told = distances[0].isfinite() & distances[1].isfinite()
+        right += float(torch.where(told, (distances[1] > distances[0]).float(), 0.5).sum())
     return right / recipe.val_pairs
 
 

@@ -103,7 +103,7 @@ def train(
             data=f"{val_frames.name} {val_frames.split}",
             scores=headline(measured),
         )
-        result["by_coefficient"] = {k: finite(v) for k, v in measured["by_coefficient"].items()}
+        result["by_coefficient"] = measured["by_coefficient"]
         run.finish(result)
         return result
 
@@ -189,9 +189,8 @@ def macs_of_pair(model: InverseNet) -> int:
 
 
 def headline(measured: dict[str, Any]) -> dict[str, Any]:
-    """The scores that a run's log and result show; null where the training diverged."""
-    names = ("relative_error", "degraded_error", "ranking")
-    return {name: finite(measured[name]) for name in names}
+    """The scores that a run's log and result show."""
+    return {name: measured[name] for name in ("relative_error", "degraded_error", "ranking")}
 
 
 def _note(state: TrainState, data: TrainData, pairs: Pairs) -> None:

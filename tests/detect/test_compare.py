@@ -101,6 +101,6 @@ def test_weights_that_cannot_be_had_are_told_before_any_training(
 
     monkeypatch.setattr(initialise_weights, "fetch", no_network)
     asked = replace(recipes.get("detect/lite"), model="frcnn-r18-fpn", init="imagenet")
-    with pytest.raises(WorkFailed, match="no network; put resnet18-f37072fd.pth into a folder"):
+    with pytest.raises(WorkFailed, match=r"no network; put resnet18-f37072fd\.pth into a folder"):
         STUDY.preflight(asked)
     STUDY.preflight(replace(asked, init="random"))

@@ -45,7 +45,7 @@ def test_better_and_worse() -> None:
 def test_measurable_without_exceeding_the_margin() -> None:
     found = one(HIGH, LOW, margin=0.1)
     assert (found.verdict, found.exceeds_margin) == ("better", False)
-    assert found.reason == "measurable; that it exceeds the margin is not shown"
+    assert found.reason == "not shown to exceed the margin"
 
 
 def test_equivalent() -> None:

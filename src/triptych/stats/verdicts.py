@@ -243,7 +243,7 @@ def _reason(verdict: Verdict, measurable: bool, inside: bool, exceeds: bool, man
     if verdict != "undecided":
         if exceeds:
             return "the difference exceeds the margin"
-        return "measurable; that it exceeds the margin is not shown"
+        return "not shown to exceed the margin"
     if inside:
         return "a run diverged, so equivalence cannot be claimed"
     return f"neither a difference nor equivalence is shown{many}"

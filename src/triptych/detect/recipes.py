@@ -179,7 +179,8 @@ def lite() -> DetectRecipe:
 
     Command: triptych train detect/lite --set data=voc2007:DIR --set init=imagenet
     Time: 4.4 images a second on 2 cores of a processor without bfloat16
-    Score: not measured at length
+    Score: not measured at length; on 800 images, 5 epochs, batch 4, lr 0.01: AP50 0.126 from
+    ImageNet, 0.130 from COCO, 0.004 from random weights (n = 3, results/initialisation)
     """
     return _voc(
         "detect/lite",

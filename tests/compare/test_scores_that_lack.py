@@ -74,11 +74,12 @@ def test_looks_before_the_seed_without_a_score_count(fake: Any, tmp_path: Path) 
     assert verdict["plan"]["shown"] == [0, 1, 2, 3]
 
 
+def broken() -> None:
+    raise RuntimeError("broken")
+
+
 def test_arms_and_pairs_are_of_the_same_seeds(fake: Any, tmp_path: Path) -> None:
     asked = sequential(fake, 12, 0.5, 0.503, margin=0.004)
-
-    def broken() -> None:
-        raise RuntimeError("broken")
 
     fake.acts["b", 4] = {"early": broken}
     with pytest.raises(WorkFailed, match="1 cells"):
@@ -94,9 +95,6 @@ def test_arms_and_pairs_are_of_the_same_seeds(fake: Any, tmp_path: Path) -> None
 
 def test_while_nothing_is_judged_every_score_counts(fake: Any, tmp_path: Path) -> None:
     asked = sequential(fake, 12, 0.5, 0.6)
-
-    def broken() -> None:
-        raise RuntimeError("broken")
 
     fake.acts["b", 1] = {"early": broken}
     with pytest.raises(WorkFailed, match="1 cells"):

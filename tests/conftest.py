@@ -30,6 +30,14 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(together))
 
 
+@pytest.fixture(scope="module")
+def mine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Python file with models of the user's own: a test module's SOURCE."""
+    file = tmp_path_factory.mktemp("nets") / "mine.py"
+    file.write_text(request.module.SOURCE)
+    return str(file)
+
+
 @pytest.fixture(autouse=True)
 def _signals_as_they_were() -> Iterator[None]:
     """A command that runs in this process obeys one signal and ignores the next ones."""

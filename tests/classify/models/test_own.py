@@ -63,14 +63,6 @@ def dense(classes, image_size):
 """
 
 
-@pytest.fixture(scope="module")
-def mine(tmp_path_factory: pytest.TempPathFactory) -> str:
-    torch.set_num_threads(1)
-    file = tmp_path_factory.mktemp("nets") / "mine.py"
-    file.write_text(SOURCE)
-    return str(file)
-
-
 def rates(model: nn.Module) -> list[float]:
     return [float(m.drop_prob) for m in model.modules() if hasattr(m, "drop_prob")]
 

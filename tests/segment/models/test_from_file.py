@@ -84,14 +84,6 @@ def even(classes):
 DATA = "streets:scenes=2,frames=2,size=72x40"
 
 
-@pytest.fixture(scope="module")
-def mine(tmp_path_factory: pytest.TempPathFactory) -> str:
-    torch.set_num_threads(1)
-    file = tmp_path_factory.mktemp("nets") / "mine.py"
-    file.write_text(SOURCE)
-    return str(file)
-
-
 def recipe_of(model: str, *more: str) -> SegmentRecipe:
     settings = [
         f"model={model}", f"data={DATA}", "val_data=none", "epochs=1", "batch_size=2", *more

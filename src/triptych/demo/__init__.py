@@ -121,8 +121,8 @@ def _next(record: dict[str, Any]) -> Sequence[str]:
         "",
         "Next, on data of your own:",
         "    triptych predict drive.mp4 --out labelled",
-        "    triptych train detect/lite --set data=coco:FILE.json,PICTURES --set val_data=none "
-        "--set init=imagenet",
+        "    triptych train detect/lite --set data=coco:FILE_{split}.json,PICTURES "
+        "--set val_data=none --set init=imagenet",
         "    triptych compare classify/small classify/small-vit --varies model --metric top1 \\",
         "        --margin 0.01 --set data=folder:DIR,size=32 --out mine",
         "    triptych report mine --out mine.html",

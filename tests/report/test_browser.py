@@ -244,7 +244,25 @@ def test_a_watched_page_loads_itself_again_where_one_was(
     try:
         tab = found.tab
         tab.evaluate("window.scrollTo(0, 700); window.before = true")
-        found.until("window.before === undefined && window.scrollY > 0")
+        loaded = "window.before === undefined && document.readyState === 'complete'"
+        found.until(f"{loaded} && window.scrollY > 0")
         assert tab.evaluate("window.scrollY") == 700
+    finally:
+        found.context.close()
+
+
+def test_a_page_does_not_move_while_its_pictures_load(browser: Any, page_file: Path) -> None:
+    found = Opened(browser, page_file, DESKTOP)
+    try:
+        tab = found.tab
+        tab.add_init_script(
+            "document.addEventListener('DOMContentLoaded', () => {"
+            " window.first = document.scrollingElement.scrollHeight; });"
+        )
+        tab.reload(wait_until="load")
+        found.until("Array.from(document.images).some((each) => each.complete)")
+        assert tab.locator(".pair img").count() > 0
+        assert tab.locator("video").count() == 1
+        assert tab.evaluate("document.scrollingElement.scrollHeight - window.first") == 0
     finally:
         found.context.close()

@@ -36,6 +36,7 @@ from triptych.exporting import (
 from triptych.exporting import check_request as check
 from triptych.exporting.files import INPUT
 from triptych.inference.choice import sample_picture
+from triptych.inference.openvino_library import openvino_library
 from triptych.inference.pipeline import Size
 
 NEEDED = {"onnx": ("onnx", "onnxruntime"), "openvino": ("onnx",)}
@@ -201,7 +202,6 @@ def _write(
     if form == "onnx":
         onnx_with_metadata(onnx_file, told)
         return
-    import openvino
-
+    openvino = openvino_library()
     openvino_with_metadata(openvino.convert_model(onnx_file), file, told)
     onnx_file.unlink()

@@ -65,11 +65,10 @@ def _open_onnx(file: Path, outputs: Sequence[str]) -> Session:
 
 
 def _open_openvino(file: Path, outputs: Sequence[str]) -> Session:
-    import openvino
-
+    from triptych.inference.openvino_library import openvino_library
     from triptych.inference.signal_stack import signal_stack_kept
 
-    core = openvino.Core()
+    core = openvino_library().Core()
     model = core.read_model(file)
     told: dict[str, str] = {}
     if model.has_rt_info("triptych"):

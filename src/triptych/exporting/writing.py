@@ -56,8 +56,9 @@ def onnx_with_metadata(file: Path, told: Mapping[str, str]) -> None:
 
 def openvino_with_metadata(model: Any, file: Path, told: Mapping[str, str]) -> None:
     """Write an OpenVINO model that says of itself what is `told`."""
-    import openvino
+    from triptych.inference.openvino_library import openvino_library
 
+    openvino = openvino_library()
     for key, value in told.items():
         model.set_rt_info(value, ["triptych", key])
     openvino.save_model(model, file, compress_to_fp16=False)

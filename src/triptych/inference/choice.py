@@ -20,6 +20,7 @@ from torch import nn
 
 from triptych.cache import cache_folder
 from triptych.errors import WorkFailed
+from triptych.inference.openvino_library import openvino_library
 from triptych.inference.pipeline import Size
 from triptych.inference.prepared import Prepared, Runtime
 from triptych.inference.runners import Images, cores
@@ -43,8 +44,7 @@ def candidates(runtime: str, device: torch.device) -> list[Runtime]:
     """What may be chosen; each runtime in float32 before its reduced precision."""
     if device.type != "cpu":
         return [Runtime("torch"), Runtime("torch", "float16")]
-    import openvino
-
+    openvino = openvino_library()
     reduced = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     found = []
     for name in ("torch", "openvino"):
@@ -149,8 +149,7 @@ def _machine(device: torch.device) -> str:
 
 def processor() -> str:
     """The processor's name."""
-    import openvino
-
+    openvino = openvino_library()
     return str(openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")) or platform.processor()
 
 

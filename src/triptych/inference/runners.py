@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from triptych.inference.openvino_library import openvino_library
 from triptych.inference.signal_stack import signal_stack_kept
 
 Images = NDArray[np.uint8]
@@ -65,8 +66,7 @@ class OpenVinoRunner:
         precision: Precision,
         dtype: torch.dtype = torch.uint8,
     ) -> None:
-        import openvino
-
+        openvino = openvino_library()
         with signal_stack_kept():
             self._compiled = openvino.Core().compile_model(
                 _graph(module, torch.zeros(shape, dtype=dtype)),
@@ -93,8 +93,7 @@ class OpenVinoRunner:
 
 def _graph(module: nn.Module, example: torch.Tensor) -> Any:
     """The module as an OpenVINO model for inputs of the example's shape."""
-    import openvino
-
+    openvino = openvino_library()
     shape = list(example.shape)
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]

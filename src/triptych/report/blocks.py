@@ -84,6 +84,8 @@ class Picture:
     frame: str
     caption: str = ""
     video: bool = False
+    size: Sequence[int] | None = None
+    """Width and height: with them a page does not move under its reader while pictures load."""
 
     @property
     def alt(self) -> str:

@@ -43,7 +43,8 @@ class Album:
     data: dict[str, str] = field(default_factory=dict)
     """Id → data address."""
     entries: list[dict[str, Any]] = field(default_factory=list)
-    """What `about` of the store says: id, folder, layer, frame, sha256, whether it is a video."""
+    """What `about` of the store says: id, folder, layer, frame, sha256, whether it is a video, size
+    (width, height in pixels)."""
     problems: list[str] = field(default_factory=list)
     room: int = ROOM
 
@@ -52,7 +53,7 @@ class Album:
     ) -> bool:
         """Take a picture or video in; False where it cannot be read or there is no room left."""
         try:
-            kind, content = _content(file, WIDE * min(sheet, 3))
+            kind, content, size = _content(file, WIDE * min(sheet, 3))
         except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
             self.problems.append(f"{file} was left out: {' '.join(str(error).split())}")
             return False
@@ -65,17 +66,18 @@ class Album:
         digest = hashlib.sha256(content).hexdigest()
         self.entries.append(
             {"id": number, "folder": folder, "layer": layer, "frame": frame, "sha256": digest}
-            | {"video": kind.startswith("video/")}
+            | {"video": kind.startswith("video/"), "size": size}
             | said
         )
         return True
 
 
-def _content(file: Path, wide: int) -> tuple[str, bytes]:
+def _content(file: Path, wide: int) -> tuple[str, bytes, tuple[int, int] | None]:
+    """Kind, bytes and size of what is shown of a file; no size where a video does not say it."""
     if file.suffix.lower() in VIDEOS:
         if file.stat().st_size > LARGEST_VIDEO:
             raise ValueError(f"a video of more than {LARGEST_VIDEO // 2**20} MB")
-        return VIDEOS[file.suffix.lower()], file.read_bytes()
+        return VIDEOS[file.suffix.lower()], file.read_bytes(), _size_of_video(file)
     stream = io.BytesIO()
     with Pillow.open(file) as opened:
         picture = ImageOps.exif_transpose(opened)
@@ -85,11 +87,22 @@ def _content(file: Path, wide: int) -> tuple[str, bytes]:
                 size = (wide, max(1, round(picture.height * wide / picture.width)))
                 picture = picture.resize(size, Pillow.Resampling.NEAREST)
             picture.save(stream, "PNG", optimize=True)
-            return "image/png", stream.getvalue()
+            return "image/png", stream.getvalue(), picture.size
         small = picture.convert("RGB")
         small.thumbnail((wide, 4 * wide))
         small.save(stream, "JPEG", quality=82)
-    return "image/jpeg", stream.getvalue()
+    return "image/jpeg", stream.getvalue(), small.size
+
+
+def _size_of_video(file: Path) -> tuple[int, int] | None:
+    import av
+
+    try:
+        with av.open(str(file)) as opened:
+            stream = opened.streams.video[0]
+            return stream.width, stream.height
+    except (av.FFmpegError, IndexError):
+        return None
 
 
 def pictures_in(folder: Path) -> dict[str, dict[str, Path]]:

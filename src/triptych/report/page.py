@@ -155,6 +155,7 @@ def _add_media(section: Section, entries: list[dict[str, Any]]) -> None:
             str(each["frame"]),
             _caption(each),
             bool(each["video"]),
+            each.get("size"),
         )
         for each in entries
     ]

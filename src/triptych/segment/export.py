@@ -27,6 +27,7 @@ from triptych.exporting import (
 from triptych.exporting import check_request as check
 from triptych.exporting.files import INPUT
 from triptych.inference.choice import AGREEMENT, sample_picture
+from triptych.inference.openvino_library import openvino_library
 from triptych.inference.pipeline import Pipeline, Size
 from triptych.segment.exported import OUTPUTS, open_exported
 from triptych.segment.network import Network
@@ -161,8 +162,7 @@ def _write_onnx(
 def _write_openvino(
     graph: nn.Module, pictures: NDArray[np.uint8], file: Path, told: Mapping[str, str]
 ) -> None:
-    import openvino
-
+    openvino = openvino_library()
     example = torch.from_numpy(pictures)
     with torch.no_grad():
         traced = torch.jit.trace(graph, example, check_trace=False)  # type: ignore[no-untyped-call]

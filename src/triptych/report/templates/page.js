@@ -35,7 +35,12 @@
       for (const side of ["left", "right"]) {
         const image = slider.querySelector("[data-side=" + side + "]");
         const source = sources.get(JSON.stringify([pick("frame").value, pick(side).value]));
-        if (source) { image.src = source.src; image.alt = source.alt; image.hidden = false; }
+        if (source) {
+          for (const name of ["width", "height"]) {
+            if (source.hasAttribute(name)) { image.setAttribute(name, source.getAttribute(name)); }
+          }
+          image.src = source.src; image.alt = source.alt; image.hidden = false;
+        }
         else { image.removeAttribute("src"); image.alt = "not there"; image.hidden = true; }
       }
     };
@@ -63,7 +68,16 @@
     const key = "triptych-scroll " + location.pathname;
     if (session) {
       const place = Number(store.get(session, key) || 0);
-      if (place) { window.scrollTo(0, place); }
+      // Again once all is laid out, unless the reader has moved on.
+      if (place) {
+        window.history.scrollRestoration = "manual";
+        window.scrollTo(0, place);
+        let moved = false;
+        for (const kind of ["wheel", "touchstart", "keydown", "pointerdown"]) {
+          window.addEventListener(kind, function () { moved = true; }, { once: true, passive: true });
+        }
+        window.addEventListener("load", function () { if (!moved) { window.scrollTo(0, place); } });
+      }
     }
     setTimeout(function () {
       if (session) { store.set(session, key, String(window.scrollY)); }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,31 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         together = "engines" if "engines" in item.path.parts else str(item.path)
         item.add_marker(pytest.mark.xdist_group(together))
+
+
+# One server a process, whichever test starts it: children have all that any training imports.
+multiprocessing.set_forkserver_preload(
+    [
+        "triptych.classify.study",
+        "triptych.compare.run",
+        "triptych.data.streets",
+        "triptych.detect.models.from_timm",
+        "triptych.detect.train",
+        "triptych.segment.inverse.train",
+        "triptych.segment.models.heads_on_trunk",
+        "triptych.segment.models.lite_trunk",
+        "triptych.segment.train",
+        "torch._dynamo",
+        "pandas",  # which pyarrow looks for at its first table
+        "pyarrow.parquet",
+    ]
+)
+
+
+@pytest.fixture(scope="session")
+def context() -> multiprocessing.context.ForkServerContext:
+    """Starts children that are killed."""
+    return multiprocessing.get_context("forkserver")
 
 
 @pytest.fixture(scope="module")

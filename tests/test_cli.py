@@ -24,8 +24,8 @@ VERBS = {
     "train": "STUDY/RECIPE --address --debug --device --engine --json --max-minutes --out --seed "
     "--set --status",
     "compare": "list|NAME|FILE.py|RECIPE... --address --data --debug --device --engine --json "
-    "--margin --max-minutes --metric --out --predictions --record --seeds --set --size --split "
-    "--status --until-decided --varies",
+    "--margin --max-minutes --metric --out --predictions --reach --record --seeds --set --size "
+    "--split --status --until-decided --varies",
     "audit": "RUN|COMPARISON --debug --json",
     "report": "DIR... --anonymous --debug --export --json --out --watch",
     "verify": "FILE --debug --json",

@@ -19,13 +19,6 @@ Context = multiprocessing.context.ForkServerContext
 
 
 @pytest.fixture(scope="module")
-def context() -> Context:
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["triptych.classify.study", "timm", "torch._dynamo"])
-    return server
-
-
-@pytest.fixture(scope="module")
 def data(two_classes: Callable[..., Path]) -> Path:
     return two_classes(train=17, val=12, test=4)
 

@@ -23,13 +23,6 @@ Context = multiprocessing.context.ForkServerContext
 
 
 @pytest.fixture(scope="module")
-def context() -> Context:
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["triptych.classify.train", "timm", "torch._dynamo"])
-    return server
-
-
-@pytest.fixture(scope="module")
 def data(two_classes: Callable[..., Path]) -> Path:
     return two_classes(train=14, val=4, test=6)
 

@@ -17,6 +17,7 @@ from triptych.compare.describe import describe
 from triptych.compare.reach import curves_of
 from triptych.compare.reach_words import factor
 from triptych.compare.run import compare, status
+from triptych.errors import UserError
 
 Record = dict[str, Any]
 Score = Callable[[int, int], float | None]
@@ -159,6 +160,59 @@ def test_pairing_is_used_where_it_is_declared(reach: Callable[..., Record]) -> N
     wobbly: Score = lambda epoch, seed: 0.06 * (1 + 0.031 * (seed - 1) ** 3) * epoch  # noqa: E731
     (pair,) = reach(line(0.02), wobbly, paired=True)["pairs"]
     assert pair["samples_to_reach"]["scores"][0]["method"] == "paired t over seeds, on logarithms"
+
+
+def test_scores_that_are_asked_for_are_told_besides(
+    reach: Callable[..., Record], tmp_path: Path
+) -> None:
+    plain = reach(line(0.02), line(0.06))
+    verdict = reach(line(0.02), line(0.06), reach=(0.1, 0.3, 0.9))
+    plan = json.loads((tmp_path / "c/comparison.json").read_text())
+    assert plan["reach"] == [0.1, 0.3, 0.9]  # it may be asked later
+    found = verdict["pairs"][0]["samples_to_reach"]
+    asked = found.pop("asked")
+    sentences = found.pop("sentences")
+    before = plain["pairs"][0]["samples_to_reach"]
+    assert sentences[:2] == before.pop("sentences")
+    assert found == before  # no verdict and no other number depends on it
+    assert verdict["pairs"][0]["verdict"] == plain["pairs"][0]["verdict"]
+    assert [(each["share"], each["target"]) for each in asked] == [
+        (None, 0.1),
+        (None, 0.3),
+        (None, 0.9),
+    ]
+    assert asked[0]["ratio"] == pytest.approx(3)
+    # 0.02 an epoch of 100 samples: 5 epochs; a seed of 0.97 of it needs 1 / 0.97 of them.
+    assert asked[0]["baseline"]["samples"]["0"] == pytest.approx(500 / 0.97)
+    assert asked[1]["kind"] == "at least"  # a ends at 0.2
+    assert asked[2]["kind"] is None  # and b at 0.6
+    assert sentences[2].startswith("b needs 1/3.0 (95 % interval 1/3.")
+    assert " to reach top1 0.100 on val: 167 against 500, or 1.7 against 5.0 ep" in sentences[2]
+    assert sentences[3].startswith("a needs at least ")
+    assert " to reach top1 0.300 on val (lower end of" in sentences[3]
+    assert sentences[4] == (
+        "how many samples of a one of b is worth on the way to top1 0.900 on val cannot be said: "
+        "what is not known of the runs could make the ratio larger or smaller"
+    )
+
+
+def test_a_score_is_asked_for_where_the_curves_have_no_common_way(
+    reach: Callable[..., Record],
+) -> None:
+    flat: Score = lambda epoch, seed: 0.01  # noqa: E731
+    (pair,) = reach(flat, line(0.06), reach=(0.2,))["pairs"]
+    found = pair["samples_to_reach"]
+    assert found["scores"] == []
+    assert found["asked"][0]["arm"]["mean_samples"] == pytest.approx(333, abs=1)
+    assert set(found["asked"][0]["baseline"]["bound"].values()) == {"more than"}
+    assert found["sentences"][0].endswith("the weaker arm got no better after its first evaluation")
+    assert found["sentences"][1].endswith("a did not reach it within 1,000 samples in 3 of 3 seeds")
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_none_is_refused(reach: Callable[..., Record], score: float) -> None:
+    with pytest.raises(UserError, match=r"^--reach (nan|inf): write a score of top1$"):
+        reach(line(0.02), line(0.06), reach=(score,))
 
 
 def test_no_curve_no_word_of_it(reach: Callable[..., Record]) -> None:

@@ -21,15 +21,6 @@ Context = multiprocessing.context.ForkServerContext
 
 
 @pytest.fixture(scope="module")
-def context() -> Context:
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(
-        ["triptych.classify.study", "triptych.compare.run", "timm", "torch._dynamo"]
-    )
-    return server
-
-
-@pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures of two classes, 16x16, that a network learns to tell apart only partly."""
     root = tmp_path_factory.mktemp("data") / "pictures"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 import runpy
 import signal
@@ -18,13 +17,6 @@ import pytest
 from triptych.run import newest_checkpoint
 
 CHILD = Path(__file__).with_name("resume_child.py")
-
-
-@pytest.fixture(scope="module")
-def context() -> ForkServerContext:
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["triptych.detect.train", "triptych.detect.models.from_timm"])
-    return server
 
 
 @pytest.fixture(scope="module")

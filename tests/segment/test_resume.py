@@ -22,20 +22,6 @@ CHILD = Path(__file__).with_name("resume_child.py")
 
 
 @pytest.fixture(scope="module")
-def context() -> multiprocessing.context.ForkServerContext:
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(
-        [
-            "triptych.segment.train",
-            "triptych.segment.models.heads_on_trunk",
-            "triptych.data.streets",
-            "torch._dynamo",
-        ]
-    )
-    return server
-
-
-@pytest.fixture(scope="module")
 def whole(
     tmp_path_factory: pytest.TempPathFactory, context: multiprocessing.context.ForkServerContext
 ) -> tuple[dict[str, Any], float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -34,6 +35,13 @@ from triptych.cli.options import (
     help="Add seeds until each pair is decided, at most N.",
 )
 @click.option(
+    "--reach",
+    type=float,
+    multiple=True,
+    metavar="SCORE",
+    help="Also tell how many samples each arm needs for it.",
+)
+@click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a field of all recipes."
 )
 @click.option("--predictions", multiple=True, metavar="M", help="A fixed arm; see above.")
@@ -56,6 +64,7 @@ def compare(
     margin: float | None,
     seeds: int | None,
     until_decided: int | None,
+    reach: Sequence[float],
     settings: Sequence[str],
     predictions: Sequence[str],
     data: str | None,
@@ -108,6 +117,8 @@ def compare(
         split=split,
         size=size,
     )
+    further = [score for score in dict.fromkeys(reach) if score not in comparison.reach]
+    comparison = replace(comparison, reach=(*comparison.reach, *further))
     folder = out or Path("runs") / f"compare-{sources.folder_name(what, predictions)}"
     if status:
         verdict = look(comparison, folder)

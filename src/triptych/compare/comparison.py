@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ class Comparison:
     split: str = "val"
     notes: tuple[str, ...] = ()
     """What a reader must be told with any verdict, such as what pilots had shown. May change."""
+    reach: tuple[float, ...] = ()
+    """Scores on the way: how many samples each arm needs for them is told too. May change."""
 
     @property
     def baseline(self) -> str:
@@ -112,8 +115,9 @@ class Comparison:
             plan = {"kind": "sequential", "n_max": self.until_decided.n_max}
         else:
             plan = {"kind": "fixed", "n": len(self.seeds)}
-        further = {"beside": list(self.beside)} if self.beside else {}
+        further: dict[str, Any] = {"beside": list(self.beside)} if self.beside else {}
         further |= {"notes": list(self.notes)} if self.notes else {}
+        further |= {"reach": list(self.reach)} if self.reach else {}
         return {
             "question": self.question,
             "study": self.study,
@@ -154,6 +158,7 @@ def check(comparison: Comparison, metrics: Collection[str], beside: Collection[s
             "a number above 0"
         )
     _check_beside(comparison, [*metrics, *beside])
+    _check_reach(comparison)
     if comparison.joined():
         _check_joined(comparison)
     _check_pairs(comparison)
@@ -176,6 +181,14 @@ def _check_beside(comparison: Comparison, known: Collection[str]) -> None:
             raise UserError(f"'{name}' is the metric that is judged; it cannot stand beside itself")
         if name in comparison.beside[:index]:
             raise UserError(f"'{name}' stands beside the metric twice")
+
+
+def _check_reach(comparison: Comparison) -> None:
+    if comparison.reach and comparison.fixed:
+        raise UserError("--reach is for recipes: fixed predictions have no curve")
+    for score in comparison.reach:
+        if not math.isfinite(score):
+            raise UserError(f"--reach {score}: write a score of {comparison.metric}")
 
 
 def _check_joined(comparison: Comparison) -> None:

@@ -21,6 +21,8 @@ from triptych.recipe import PLACES
 from triptych.run import make_folder, read_json, read_result, write_json
 
 PLAN, EXTENSION, VERDICT = "comparison.json", "extension.json", "verdict.json"
+TOLD = ("notes", "reach")
+"""Fields of a plan on which no verdict depends: they may change."""
 
 
 def is_comparison(folder: Path) -> bool:
@@ -55,8 +57,8 @@ def open_folder(folder: Path, comparison: Comparison) -> tuple[Seeds, Seeds]:
     planned, seeds = look_into(folder, comparison)
     if extended := seeds[len(planned) :]:
         write_json(folder / EXTENSION, {"seeds": list(extended)})
-    if theirs is not None and theirs.get("notes") != ours.get("notes"):
-        write_json(folder / PLAN, without_notes(theirs) | {"notes": list(comparison.notes)})
+    if theirs is not None and _told(theirs) != _told(ours):
+        write_json(folder / PLAN, without_told(theirs) | _told(ours))
     return planned, seeds
 
 
@@ -99,9 +101,13 @@ def _begun(folder: Path, plan: dict[str, Any]) -> bool:
     return any((folder / arm).exists() for arm in plan.get("arms", ()))
 
 
-def without_notes(plan: dict[str, Any]) -> dict[str, Any]:
+def without_told(plan: dict[str, Any]) -> dict[str, Any]:
     """A plan without what is told beside it, which may be added later."""
-    return {key: value for key, value in plan.items() if key != "notes"}
+    return {key: value for key, value in plan.items() if key not in TOLD}
+
+
+def _told(plan: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in plan.items() if key in TOLD}
 
 
 def _but_data(plan: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +116,7 @@ def _but_data(plan: dict[str, Any]) -> dict[str, Any]:
         name: {key: value for key, value in arm.items() if key not in ("data", "val_data")}
         for name, arm in plan.get("arms", {}).items()
     }
-    return without_notes(plan) | {"arms": arms, "data": None, "split": None}
+    return without_told(plan) | {"arms": arms, "data": None, "split": None}
 
 
 def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
@@ -120,7 +126,7 @@ def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) 
     # Scores beside the metric are named before the first look: a plan without them has none.
     theirs, ours = (plan | {"beside": plan.get("beside", [])} for plan in (theirs, ours))
     for key, mine in ours.items():
-        if key == "notes" or key not in theirs or (extends and key in ("seeds", "plan")):
+        if key in TOLD or key not in theirs or (extends and key in ("seeds", "plan")):
             continue  # is no part of it, an older plan does not say, or it may be extended
         old = theirs[key]
         if key == "arms":

@@ -69,7 +69,7 @@ def of_runs(
         "whole_training": None,
     }
     higher = study.metrics[comparison.metric]
-    reason = _find(record, shown, pair, seeds, cells, higher, comparison.paired)
+    reason = _find(record, shown, pair, seeds, cells, higher, comparison)
     sentences = reach_words.sentences(pair, record, reason)
     return {"samples_to_reach": record | {"reason": reason, "sentences": sentences}}
 
@@ -97,7 +97,7 @@ def _find(
     seeds: tuple[int, ...],
     cells: Cells,
     higher: bool,
-    paired: bool,
+    comparison: Comparison,
 ) -> str | None:
     """Enter all numbers into `record`; returns why there are none, where there are none."""
     for name in pair:
@@ -105,25 +105,29 @@ def _find(
         if lacking:
             return f"{name} seed {', '.join(map(str, lacking))} has no score on its curve"
     a, b = ([curves[name][seed] for seed in seeds] for name in pair)
-    way = stats.way_of(a, b, higher)
-    if way is None:
-        return "the weaker arm got no better after its first evaluation"
     arm, baseline = pair
-    weaker, other = (arm, baseline) if way.weaker == "arm" else (baseline, arm)
-    record["way"] = {"weaker": weaker, "start": way.start, "best": way.best}
-    ratios = [
-        stats.sample_ratio(a, b, way.target(share), higher_is_better=higher, paired=paired)
-        for share in stats.SHARES
-    ]
+
+    def ratio(target: float) -> stats.SampleRatio:
+        return stats.sample_ratio(a, b, target, higher_is_better=higher, paired=comparison.paired)
 
     def side(name: str, of: Sequence[stats.Reached]) -> dict[str, Any]:
         return _side(of, seeds, [cells[name][seed]["result"] for seed in seeds])
 
+    def entry(share: float | None, each: stats.SampleRatio) -> dict[str, Any]:
+        plain = {key: v for key, v in asdict(each).items() if key not in ("arm", "baseline")}
+        sides = {"arm": side(arm, each.arm), "baseline": side(baseline, each.baseline)}
+        return {"share": share} | plain | sides
+
+    if comparison.reach:
+        record["asked"] = [entry(None, ratio(target)) for target in comparison.reach]
+    way = stats.way_of(a, b, higher)
+    if way is None:
+        return "the weaker arm got no better after its first evaluation"
+    weaker, other = (arm, baseline) if way.weaker == "arm" else (baseline, arm)
+    record["way"] = {"weaker": weaker, "start": way.start, "best": way.best}
+    ratios = [ratio(way.target(share)) for share in stats.SHARES]
     record["scores"] = [
-        {"share": share}
-        | {key: value for key, value in asdict(each).items() if key not in ("arm", "baseline")}
-        | {"arm": side(arm, each.arm), "baseline": side(baseline, each.baseline)}
-        for share, each in zip(stats.SHARES, ratios, strict=True)
+        entry(share, each) for share, each in zip(stats.SHARES, ratios, strict=True)
     ]
     record["shown"] = stats.shown(ratios)
     record["whole_training"] = {

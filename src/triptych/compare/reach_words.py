@@ -10,19 +10,27 @@ def sentences(
     pair: tuple[str, str], record: Mapping[str, Any], reason: str | None = None
 ) -> list[str]:
     """First the ratio of samples at the score that is shown, then what the weaker arm's whole
-    training is worth; in place of a ratio, the `reason` why there is none."""
+    training is worth, then ratios at scores that were asked for; in place of a ratio, the `reason`
+    why there is none."""
+    asked = [_asked(pair, record, each) for each in record.get("asked", ())]
     if not record["scores"]:
-        return [_unknown(pair, reason)]
+        return [_unknown(pair, reason), *asked]
     shown = record["shown"]
     if shown is None:
         first = _unknown(pair, record["scores"][-1]["reason"])
     else:
         first = _ratio(pair, record, record["scores"][shown])
-    return [first, _whole_training(record)]
+    return [first, _whole_training(record), *asked]
 
 
-def _unknown(pair: tuple[str, str], reason: str | None) -> str:
-    return f"how many samples of {pair[1]} one of {pair[0]} is worth cannot be said: {reason}"
+def _unknown(pair: tuple[str, str], reason: str | None, at: str = "") -> str:
+    return f"how many samples of {pair[1]} one of {pair[0]} is worth{at} cannot be said: {reason}"
+
+
+def _asked(pair: tuple[str, str], record: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    if found["kind"] is None:
+        return _unknown(pair, found["reason"], f" on the way to {_score(record, found['target'])}")
+    return _ratio(pair, record, found)
 
 
 def _ratio(pair: tuple[str, str], record: Mapping[str, Any], found: Mapping[str, Any]) -> str:

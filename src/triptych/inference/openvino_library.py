@@ -20,4 +20,15 @@ def openvino_library() -> Any:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # Python's "not to be imported"
     import openvino
 
+    if sys.modules[_TELEMETRY] is not None:
+        _silence()
     return openvino
+
+
+def _silence() -> None:
+    """Of an OpenVINO that somebody else had imported before."""
+    from openvino.tools.ovc import telemetry_stub
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("openvino.tools.ovc.") and hasattr(module, "tm"):
+            module.tm = telemetry_stub  # type: ignore[attr-defined]

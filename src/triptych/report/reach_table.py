@@ -35,7 +35,8 @@ def reach_table(verdict: Verdict) -> Table | None:
     rows, data = [], []
     for standing, pair in _pairs(verdict):
         found = pair.get("samples_to_reach") or {"scores": ()}
-        for index, each in enumerate(found["scores"]):
+        scores = [*found["scores"], *found.get("asked", ())]
+        for index, each in enumerate(scores):
             each = dict(each) | {role: _timed(verdict, pair, each, role) for role in ROLES}
             rows.append(_row(pair, found, each, index == found["shown"]))
             data.append(_record(standing, pair, found, each, index == found["shown"]))
@@ -57,10 +58,11 @@ def _timed(verdict: Verdict, pair: Verdict, each: Verdict, role: str) -> dict[st
 def _row(pair: Verdict, found: Verdict, each: Verdict, shown: bool) -> tuple[str, ...]:
     sides = (each["arm"], each["baseline"])
     kind = {"at least": "≥ ", "at most": "≤ "}.get(each["kind"], "")
+    share = "as asked" if each["share"] is None else f"{each['share']:.0%} of the way"
     mark = " (shown)" if shown else ""
     return (
         f"{pair['arm']} against {pair['baseline']}",
-        f"{found['metric']} {score(each['target'])}, {each['share']:.0%} of the way{mark}",
+        f"{found['metric']} {score(each['target'])}, {share}{mark}",
         *[
             _sign(side) + _number(side[f"mean_{what}"], digits)
             for what, digits in (("samples", 0), ("epochs", 1), ("seconds", 0))

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from triptych.compare.folder import PLAN, VERDICT, cell, without_notes
+from triptych.compare.folder import PLAN, VERDICT, cell, without_told
 from triptych.errors import UserError, WorkFailed
 from triptych.report import cleaning, history
 from triptych.report.beside_forest import beside_figure
@@ -177,7 +177,7 @@ def _refuse_another(out: Path, plan: dict[str, Any]) -> None:
             "folder"
         )
     if any(out.iterdir()) and not (
-        (out / PLAN).exists() and without_notes(read_json(out / PLAN)) == without_notes(plan)
+        (out / PLAN).exists() and without_told(read_json(out / PLAN)) == without_told(plan)
     ):
         raise UserError(
             f"--record {out}: holds the record of another comparison; remove it or name another "

@@ -33,9 +33,6 @@ CHILD = Path(__file__).with_name("train_child.py")
 def run_child(folder: Path, die_at: int = 0) -> int | None:
     """The exit code of a training in another process."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(
-        ["triptych.segment.inverse.train", "triptych.data.streets", "torch._dynamo"]
-    )
     given = {"FOLDER": str(folder), "DIE_AT": die_at}
     process = server.Process(target=runpy.run_path, args=(str(CHILD), given, "train_child"))
     process.start()

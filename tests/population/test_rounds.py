@@ -179,8 +179,8 @@ def test_killed_at_every_file_operation_gives_the_same_bytes(
     expected = light.outcome(tmp_path / "whole")
     context = multiprocessing.get_context("fork")
     died = 0
-    # With checkpoints within intervals not every operation: it is the same code.
-    for count in range(1, 2000, 5 if within else 1):
+    # With checkpoints within intervals or deferred not every operation: it is the same code.
+    for count in range(1, 2000, 5 if within else 3 if deferred else 1):
         folder = tmp_path / f"killed-{count}"
         process = context.Process(target=_die_at, args=(count, folder, light, within, deferred))
         process.start()

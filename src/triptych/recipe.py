@@ -26,6 +26,7 @@ PLACES = frozenset({"data", "val_data", "extra_data", "inverse_network"})
 content elsewhere is no other recipe."""
 
 R = TypeVar("R", bound="Recipe")
+Precision = Literal["float32", "bfloat16", "float16"]
 
 _registry: dict[str, Callable[[], Recipe]] = {}
 
@@ -44,7 +45,9 @@ class Recipe:
     batch_size: int
     lr: float
     weight_decay: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
+    """Of convolutions and matrix products in training; scores are always taken in float32. float16,
+    with a scaled loss, is for GPUs that have no bfloat16."""
 
     @property
     def study(self) -> str:

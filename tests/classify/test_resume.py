@@ -17,7 +17,7 @@ import pytest
 from triptych.run import newest_checkpoint
 
 CHILD = Path(__file__).with_name("resume_child.py")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 Context = multiprocessing.context.ForkServerContext
 

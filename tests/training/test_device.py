@@ -30,9 +30,15 @@ def test_the_precision_is_the_one_that_is_named(precision: str) -> None:
 
 @pytest.mark.parametrize(
     ("hardware", "precision", "warned"),
-    [(False, "bfloat16", True), (True, "bfloat16", False), (False, "float32", False)],
+    [
+        (False, "bfloat16", True),
+        (True, "bfloat16", False),
+        (False, "float16", True),
+        (True, "float16", False),
+        (False, "float32", False),
+    ],
 )
-def test_emulated_bfloat16_is_named_once(
+def test_an_emulated_precision_is_named_once(
     hardware: bool,
     precision: str,
     warned: bool,
@@ -40,9 +46,11 @@ def test_emulated_bfloat16_is_named_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(devices, "has_bfloat16", lambda: hardware)
+    monkeypatch.setattr(devices, "has_float16", lambda: hardware)
     devices._warn_of_emulation.cache_clear()
     with caplog.at_level(logging.WARNING, "triptych"):
         for _ in range(2):
             training_device("cpu", precision)  # type: ignore[arg-type]
-    lines = [r.message for r in caplog.records if "--set precision=float32" in r.message]
+    said = f"no {precision}, so training in it takes several times as long as in float32; --set"
+    lines = [r.message for r in caplog.records if said in r.message]
     assert len(lines) == (1 if warned else 0)

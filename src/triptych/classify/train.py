@@ -37,6 +37,7 @@ from triptych.training.cost import macs
 from triptych.training.device import autocast, device_name, training_device
 from triptych.training.ema import Ema
 from triptych.training.fingerprints import row_hashes
+from triptych.training.loss_scale import loss_scaler
 from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
 from triptych.training.pace import Pace
@@ -178,11 +179,10 @@ def train_epoch(
         with autocast(place, recipe.precision):
             logits = (data.step or model)(inputs)
         loss = soft_cross_entropy(logits.float(), targets)
-        state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        state.gradients(loss)
         if witness is not None:
             witness.update(inputs, model, state.optimiser)
-        state.optimiser.step()
+        state.update()
         if state.ema is not None:
             state.ema.update(model, state.step)
         state.count_update(len(inputs), loss=loss.item())
@@ -291,6 +291,7 @@ def start(recipe: ClassifyRecipe, seed: int, data: TrainData) -> tuple[TrainStat
         optimiser=adamw(model, recipe.lr, recipe.weight_decay),
         ema=Ema(model, recipe.ema) if recipe.ema else None,
         witness=Witness(model),
+        scaler=loss_scaler(recipe.precision, place),
     )
     if recipe.compile:
         data = replace(data, step=torch.compile(model))  # type: ignore[arg-type]

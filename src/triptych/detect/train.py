@@ -46,6 +46,7 @@ from triptych.runtime import runtime_record
 from triptych.stopping import StopRequest
 from triptych.training.device import autocast, device_name, training_device
 from triptych.training.ema import Ema
+from triptych.training.loss_scale import loss_scaler
 from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw, sgd
 from triptych.training.pace import Pace
@@ -189,13 +190,12 @@ def train_epoch(
         with autocast(device, recipe.precision):
             terms = cast(dict[str, Tensor], model(images, targets))
         loss: Tensor = torch.stack([term.float() for term in terms.values()]).sum()
-        state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        state.gradients(loss)
         if recipe.clip:
             torch.nn.utils.clip_grad_norm_(learning, recipe.clip)
         if state.witness is not None:
             state.witness.update(largest(images), model, state.optimiser)
-        state.optimiser.step()
+        state.update()
         if state.ema is not None:
             state.ema.update(model, state.step)
         values = torch.stack([loss.detach(), *(t.detach().float() for t in terms.values())])
@@ -286,6 +286,7 @@ def start(
         optimiser=optimiser_of(model, recipe),
         ema=Ema(model, recipe.ema) if recipe.ema else None,
         witness=Witness(model),
+        scaler=loss_scaler(recipe.precision, device),
     )
     return state, record
 

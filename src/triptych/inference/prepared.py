@@ -13,16 +13,10 @@ from torch import nn
 
 from triptych.errors import UserError
 from triptych.inference.pipeline import Maps, Pipeline, Result, Size
-from triptych.inference.runners import (
-    Images,
-    OpenVinoRunner,
-    Precision,
-    Runner,
-    TorchRunner,
-    cores,
-)
+from triptych.inference.runners import Images, OpenVinoRunner, Runner, TorchRunner, cores
 from triptych.inference.tiles import Agreement, TiledRunner, Tiling
 from triptych.normalisation import Normalisation
+from triptych.recipe import Precision
 
 
 @dataclass(frozen=True)

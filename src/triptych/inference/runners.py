@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import warnings
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from torch import nn
 
 from triptych.inference.openvino_library import openvino_library
 from triptych.inference.signal_stack import signal_stack_kept
+from triptych.recipe import Precision
 
 Images = NDArray[np.uint8]
 """RGB pictures, shape (N, H, W, 3)."""
-Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Runner(Protocol):

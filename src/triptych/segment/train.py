@@ -41,6 +41,7 @@ from triptych.stopping import StopRequest
 from triptych.training.cost import evaluating, macs, macs_of
 from triptych.training.device import autocast, device_name, training_device
 from triptych.training.ema import Ema
+from triptych.training.loss_scale import loss_scaler
 from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
 from triptych.training.pace import Pace
@@ -206,11 +207,10 @@ def train_epoch(
             outputs = trainable.forward_train(images)
         terms = data.objective(outputs, batch.labels.to(device))
         loss = terms["total"]
-        state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        state.gradients(loss)
         if state.witness is not None:
             state.witness.update(images, model, state.optimiser)
-        state.optimiser.step()
+        state.update()
         if state.ema is not None:
             state.ema.update(model, state.step)
         named = {"loss" if k == "total" else f"loss_{k}": v.item() for k, v in terms.items()}
@@ -247,6 +247,7 @@ def start(
         optimiser=adamw(model, recipe.lr, recipe.weight_decay, trunk_lr=recipe.trunk_lr),
         ema=Ema(model, recipe.ema) if recipe.ema else None,
         witness=Witness(model),
+        scaler=loss_scaler(recipe.precision, device),
     )
     wants = entry(recipe.model).normalisation
     data = TrainData(

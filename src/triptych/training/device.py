@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import logging
 from contextlib import ExitStack
-from typing import Literal
 
 import torch
 
 from triptych.errors import UserError
+from triptych.recipe import Precision
 from triptych.training.depthwise import FastDepthwise
 
 _LOG = logging.getLogger("triptych")
@@ -30,12 +30,21 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
-def training_device(name: str, precision: Literal["float32", "bfloat16"]) -> torch.device:
+def training_device(name: str, precision: Precision) -> torch.device:
     """As `pick_device`, with a warning where the device has no hardware for the precision."""
     device = pick_device(name)
-    if precision == "bfloat16" and device.type == "cpu" and not has_bfloat16():
-        _warn_of_emulation()
+    if not has_hardware_for(precision, device):
+        _warn_of_emulation(precision, "GPU" if device.type == "cuda" else "processor")
     return device
+
+
+def has_hardware_for(precision: Precision, device: torch.device) -> bool:
+    """Whether convolutions and matrix products in this precision are not emulated there."""
+    if precision == "float32":
+        return True
+    if device.type == "cpu":
+        return has_bfloat16() if precision == "bfloat16" else has_float16()
+    return precision == "float16" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def has_bfloat16() -> bool:
@@ -43,20 +52,30 @@ def has_bfloat16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def has_float16() -> bool:
+    """As `has_bfloat16`, of float16."""
+    return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+
+
 @functools.cache
-def _warn_of_emulation() -> None:
+def _warn_of_emulation(precision: Precision, where: str) -> None:
     """Once a process: a comparison trains many runs."""
+    faster = "float16" if where == "GPU" else "float32"
     _LOG.warning(
-        "this processor has no bfloat16, so training in it takes several times as long as in "
-        "float32; --set precision=float32 is the faster recipe here"
+        "this %s has no %s, so training in it takes several times as long as in %s; "
+        "--set precision=%s is the faster recipe here",
+        where,
+        precision,
+        faster,
+        faster,
     )
 
 
-def autocast(device: torch.device, precision: Literal["float32", "bfloat16"]) -> ExitStack:
+def autocast(device: torch.device, precision: Precision) -> ExitStack:
     """The precision that a recipe names; it is never chosen by timing."""
     stack = ExitStack()
-    if precision == "bfloat16":
-        stack.enter_context(torch.autocast(device.type, torch.bfloat16))
+    if precision != "float32":
+        stack.enter_context(torch.autocast(device.type, getattr(torch, precision)))
         if device.type == "cpu":
             stack.enter_context(FastDepthwise())
     return stack

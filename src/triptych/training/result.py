@@ -29,6 +29,7 @@ def result_of(
     `data` the name and the split that the scores are on. `training_macs` are those of one sample on
     its way to the loss, where a training has parts that are not kept; None is `macs`.
     """
+    left_out = {"skipped_updates": state.skipped} if state.scaler is not None else {}
     return {
         "recipe": recipe.name,
         "seed": seed,
@@ -36,7 +37,8 @@ def result_of(
         "scores": scores,
         "diverged": state.diverged,
         "epochs": state.epoch,
-        "updates": state.step,
+        "updates": state.step - state.skipped,
+        **left_out,
         "samples": state.samples,
         "parameters": parameter_count(model),
         "MACs": macs,

@@ -50,8 +50,12 @@ class TrainState:
     """Running sums over the epoch that is not complete, such as the loss."""
     hypers: dict[str, float] = field(default_factory=dict)
     """Hyperparameters that may change during a run (Population Based Training)."""
+    skipped: int = 0
+    """Updates of `step` that were left out, since a gradient in float16 was not finite."""
     witness: Witness | None = None
     """Notes what the run really did, for its audit."""
+    scaler: torch.amp.GradScaler | None = None
+    """Scales the loss of a training in float16."""
 
     _counters = (
         "epoch",
@@ -66,7 +70,30 @@ class TrainState:
         "augmenting",
         "sums",
         "hypers",
+        "skipped",
     )
+
+    def gradients(self, loss: Tensor) -> None:
+        """Those of a loss, in place of earlier ones."""
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.scaler is None:
+            loss.backward()  # type: ignore[no-untyped-call]
+            return
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimiser)
+
+    def update(self) -> None:
+        """Let the optimiser make its step, unless a gradient in float16 overflowed."""
+        if self.scaler is None:
+            self.optimiser.step()
+            return
+        before = self.scaler.get_scale()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if self.scaler.get_scale() < before:
+            self.skipped += 1
+            if self.witness is not None:
+                self.witness.skip()
 
     def count_update(self, samples: int, **losses: float) -> None:
         """Note an update that was made, from so many samples, and its losses by name."""
@@ -102,6 +129,8 @@ class TrainState:
                     scalars[name] = value
         save_file(_contiguous(tensors), folder / "optimiser.safetensors")
         rest: dict[str, Any] = {key: getattr(self, key) for key in self._counters}
+        if self.scaler is not None:
+            rest["scaler"] = self.scaler.state_dict()
         if self.witness is not None:
             save_file(self.witness.tensors(), folder / "witness.safetensors")
             rest["witness"] = self.witness.counters()
@@ -131,6 +160,8 @@ class TrainState:
         for key in self._counters:
             # Some came later than the first checkpoints.
             setattr(self, key, counters.get(key, getattr(self, key)))
+        if self.scaler is not None:
+            self.scaler.load_state_dict(counters["scaler"])
         if "stepping" not in counters:
             # What was waited is of all seconds then.
             self.stepping = self.seconds

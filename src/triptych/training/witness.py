@@ -71,6 +71,10 @@ class Witness:
         drops = [float(getattr(m, "drop_prob", 0.0) or 0.0) for m in model.modules()]
         self.note(drop_path=max(drops))
 
+    def skip(self) -> None:
+        """The update that was noted last was left out."""
+        self._notes["updates"] -= 1
+
     def note(self, **values: float) -> None:
         """First, smallest, largest and last value of a setting over the run."""
         part = self._notes.get("part")

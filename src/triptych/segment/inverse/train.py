@@ -25,6 +25,7 @@ from triptych.segment.preflight import is_begun
 from triptych.stopping import StopRequest
 from triptych.training.cost import macs_of
 from triptych.training.device import autocast, device_name, training_device
+from triptych.training.loss_scale import loss_scaler
 from triptych.training.memory import keep_memory
 from triptych.training.optimisers import adamw
 from triptych.training.pace import Pace
@@ -141,11 +142,10 @@ def train_epoch(
         with autocast(device, recipe.precision):
             coefficients = model(warped, true)
         loss = (coefficients.float() - pairs.coordinates.to(device)).square().mean()
-        state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        state.gradients(loss)
         if state.witness is not None:
             state.witness.update(warped, model, state.optimiser)
-        state.optimiser.step()
+        state.update()
         state.count_update(len(warped), loss=loss.item())
         after_step()
     mean = state.end_epoch()["loss"]
@@ -163,6 +163,7 @@ def start(recipe: InverseRecipe, seed: int, device: torch.device) -> TrainState:
         model=model,
         optimiser=adamw(model, recipe.lr, recipe.weight_decay),
         witness=Witness(model),
+        scaler=loss_scaler(recipe.precision, device),
     )
 
 

@@ -143,6 +143,20 @@ def test_what_is_frozen_is_named() -> None:
     )
 
 
+def test_gradients_too_small_to_change_anything_are_a_flaw_where_they_are_many() -> None:
+    few = {"parameters_unmoved": 3, "entries_unmoved": ["bn.bias"]}
+    assert frozen(SOUND | few) == Line(
+        "frozen",
+        "fair",
+        "every parameter and statistic changed; 3 parameters had gradients too small to change any "
+        "(bn.bias)",
+    )
+    many = {"parameters_unmoved": 900, "entries_unmoved": ["weight"]}
+    assert frozen(SOUND | many) == Line(
+        "frozen", "flaw", "900 parameters had gradients too small to change any (weight)"
+    )
+
+
 def test_rates_of_a_trunk_are_compared_too() -> None:
     def arm(trunk: float) -> list[dict[str, Any] | None]:
         rates = {"lr": 0.1, "lr x0.5": trunk}

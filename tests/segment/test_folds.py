@@ -360,6 +360,7 @@ def test_testimonies_are_summed_by_hand() -> None:
         # The same 100 parameters in both; of images there is no sum, for the folds share them.
         "parameters": 100, "parameters_never_changed": 9,
         "entries_never_changed": ["a", "b", "c"], "buffers_never_changed": ["d"],
+            "parameters_unmoved": 0, "entries_unmoved": [],
         "folds": {"A": one, "B": two},
     }  # fmt: skip
 

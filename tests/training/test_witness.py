@@ -231,6 +231,45 @@ def test_what_could_learn_and_did_not_is_not_told_apart() -> None:
     assert found["entries_idle"] == []
 
 
+def test_what_the_next_normalisation_takes_away_is_not_frozen() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 2))
+    nn.init.constant_(model[0].bias, 3.0)
+    nn.init.constant_(model[1].bias, 1.0)
+    model[3].bias.requires_grad_(False)
+    witness = Witness(model)
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-3)
+    for _ in range(2):
+        step(witness, model, optimiser)
+    found = witness.testimony(model, KNOWN)
+    assert found["entries_unmoved"] == ["0.bias", "0.weight"]
+    assert found["parameters_unmoved"] == 6
+    assert found["entries_never_changed"] == ["3.bias"]
+    assert found["parameters_never_changed"] == 2
+
+
+def test_what_has_gradients_and_a_rate_of_nothing_is_frozen() -> None:
+    model = network()
+    witness = Witness(model)
+    groups = [{"params": model[0].parameters(), "lr": 0.0}, {"params": model[3].parameters()}]
+    for _ in range(2):
+        step(witness, model, torch.optim.SGD(groups, lr=0.1))
+    found = witness.testimony(model, KNOWN)
+    assert found["entries_unmoved"] == []
+    assert found["entries_never_changed"] == ["0.bias", "0.weight", "1.bias", "1.weight"]
+
+
+def test_a_run_from_before_gradients_were_noted_has_what_never_changed() -> None:
+    model = network()
+    witness = Witness(model)
+    witness.restore({"seen": torch.zeros(0, dtype=torch.int64)}, witness.counters())
+    del witness.counters()["undriven"]
+    train(witness, model, torch.optim.SGD(model.parameters(), lr=0.1), [1e-30])
+    found = witness.testimony(model, KNOWN)
+    assert found["entries_unmoved"] == []
+    assert "3.weight" in found["entries_never_changed"]
+
+
 def _go(witness: Witness, model: nn.Module, optimiser: torch.optim.Optimizer, part: int) -> None:
     for number in range(3):
         seen(witness, number, number, 3 * part + number, shift=float(number))

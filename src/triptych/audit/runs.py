@@ -12,6 +12,9 @@ from triptych.errors import UserError
 from triptych.run import read_json
 
 TESTIMONY = "audit.json"
+UNMOVED = 0.01
+"""Share of the parameters of which updates may be too small to change a value: biases that the
+next BatchNorm takes away again are far fewer, and a rate of next to nothing would concern all."""
 TELLING = 5
 """Copies beyond the first of every batch that must be alike before a batch counts as augmented as
 one: where half of all images are flipped and nothing else is done, that is luck 1 time in 32."""
@@ -135,9 +138,16 @@ def frozen(found: Mapping[str, Any]) -> Line:
         parts.append(f"{share:.1%} of the parameters never changed ({_few(weights)})")
     if statistics:
         parts.append(f"{len(statistics)} statistics never changed ({_few(statistics)})")
+    unmoved = found.get("entries_unmoved", ())
+    count = found.get("parameters_unmoved", 0)
+    small = f"{count:,} parameters had gradients too small to change any ({_few(unmoved)})"
+    if unmoved and count > UNMOVED * found["parameters"]:
+        parts.append(small)
     if parts:
         return Line("frozen", "flaw", "; ".join(parts))
     text = "every parameter and statistic changed"
+    if unmoved:
+        text += f"; {small}"
     # Testimonies came to tell these later.
     if idle := found.get("entries_idle"):
         part = found["parameters_idle"] / max(found["parameters"], 1)

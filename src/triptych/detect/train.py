@@ -130,7 +130,8 @@ def train(
         run.log(state.step, recipe.val_split, epoch=state.epoch, **headline(scores))
         assert state.witness is not None
         testimony = state.witness.testimony(model, hashes(pictures_of(data.train)))
-        never = {*testimony["entries_never_changed"], *testimony["entries_idle"]}
+        kinds = ("entries_never_changed", "entries_unmoved", "entries_idle")
+        never = {name for kind in kinds for name in testimony[kind]}
         testimony["parts"] = changed(model, never)
         testimony["copies_in_val"] = count_copies(pictures_of(data.train), pictures_of(data.val))
         write_json(out / TESTIMONY, testimony)

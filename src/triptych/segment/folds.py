@@ -196,10 +196,12 @@ def sum_of_testimonies(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
         "settings": settings,
         "parameters_never_changed": max(t["parameters_never_changed"] for t in told),
         "entries_never_changed": _in_any(told, "entries_never_changed"),
+        "parameters_unmoved": max(t.get("parameters_unmoved", 0) for t in told),
+        "entries_unmoved": _in_any(told, "entries_unmoved"),
         "buffers_never_changed": _in_any(told, "buffers_never_changed"),
         "folds": {drive: dict(t) for drive, t in found.items()},
     }
 
 
 def _in_any(told: Sequence[Mapping[str, Any]], key: str) -> list[str]:
-    return sorted({name for t in told for name in t[key]})
+    return sorted({name for t in told for name in t.get(key, ())})

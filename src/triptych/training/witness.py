@@ -32,6 +32,7 @@ class Witness:
             "ranges": {},
             "input": None,
             "first": entry_hashes(model),
+            "undriven": [name for name, _ in model.named_parameters()],
         }
 
     def batch(self, sources: Tensor, versions: Tensor) -> None:
@@ -57,8 +58,11 @@ class Witness:
         self._notes["augmented"] |= bool((hashes != row_hashes(plain)).any())
 
     def update(self, inputs: Tensor, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        """One update: what entered the model, and the settings that the optimiser then used."""
+        """One update, once gradients are there: what entered the model, and the settings that the
+        optimiser then used."""
         notes = self._notes
+        if waiting := notes.get("undriven"):
+            notes["undriven"] = _undriven(waiting, model, optimiser)
         notes["updates"] += 1
         notes["input"] = [*map(int, inputs.shape[1:]), str(inputs.dtype).removeprefix("torch.")]
         groups = optimiser.param_groups
@@ -144,7 +148,10 @@ class Witness:
         still = [name for name, value in after.items() if before.get(name) == value]
         parameters = dict(model.named_parameters())
         idle = idle_parameters(model, notes["input"][:-1]) if notes["input"] else set()
-        frozen = sorted(name for name in still if name in parameters and name not in idle)
+        same = {name for name in still if name in parameters and name not in idle}
+        # Of a run that began before this was noted, whatever stayed the same counts as frozen.
+        unmoved = same - set(notes["undriven"]) if "undriven" in notes else set()
+        frozen = sorted(same - unmoved)
         return {
             "training_images": len(known),
             "images_seen": inside,
@@ -166,7 +173,30 @@ class Witness:
             "parameters": sum(p.numel() for p in parameters.values()),
             "parameters_never_changed": sum(parameters[name].numel() for name in frozen),
             "entries_never_changed": frozen,
+            "parameters_unmoved": sum(parameters[name].numel() for name in unmoved),
+            "entries_unmoved": sorted(unmoved),
             "parameters_idle": sum(parameters[name].numel() for name in idle),
             "entries_idle": sorted(idle),
             "buffers_never_changed": sorted(name for name in still if name not in parameters),
         }
+
+
+def _undriven(names: list[str], model: nn.Module, optimiser: torch.optim.Optimizer) -> list[str]:
+    """Those of the parameters that this update leaves alone: without a gradient, or at no rate.
+
+    The bias of a BatchNorm layer whose output only another one sees has a gradient of rounding
+    errors: it is at work and hardly moves, which is another thing than being frozen.
+    """
+    parameters = dict(model.named_parameters())
+    learning = {
+        id(parameter)
+        for group in optimiser.param_groups
+        if group["lr"] > 0
+        for parameter in group["params"]
+    }
+
+    def moves(parameter: nn.Parameter) -> bool:
+        slope = parameter.grad
+        return id(parameter) in learning and slope is not None and bool(slope.any())
+
+    return [name for name in names if not moves(parameters[name])]

@@ -36,18 +36,20 @@ def of_arms(
         done = [seed for seed, state in of.items() if state["state"] == "done"]
         if done:
             name = str(of[done[0]]["result"]["data"])
-            found[arm] = Scored(name, _content(cell(folder, arm, done[0]), name, metric))
+            if metric.startswith("val_"):  # the data that is named is that of the last score
+                name = f"{name.rpartition(' ')[0]} val"
+            found[arm] = Scored(name, _content(cell(folder, arm, done[0]), name))
     return found
 
 
-def _content(run: Path, name: str, metric: str) -> str | None:
+def _content(run: Path, name: str) -> str | None:
     """That of the run's evaluation where it says so, else that of the split among its data."""
     own = run / "evaluations" / name.replace(" ", "-") / "scores.json"
     if own.exists() and (digest := read_json(own).get("fingerprint")):
         return str(digest)
     file = run / "recipe.json"
     splits = read_json(file).get("fingerprint", {}) if file.exists() else {}
-    return splits.get("val" if metric.startswith("val_") else name.rpartition(" ")[2])
+    return splits.get(name.rpartition(" ")[2])
 
 
 def named(arms: Mapping[str, Scored]) -> str | None:

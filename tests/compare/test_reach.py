@@ -52,6 +52,7 @@ def reach(fake: Any, tmp_path: Path) -> Callable[..., Record]:
             json.dumps(verdict)
         )
         assert status(asked, tmp_path / "c")["pairs"] == verdict["pairs"]
+        make.again = lambda: compare(asked, tmp_path / "c")  # type: ignore[attr-defined]
         return verdict
 
     return make
@@ -149,6 +150,22 @@ def test_a_ratio_from_the_first_two_evaluations_is_marked(reach: Callable[..., R
     assert sentence.endswith("the truth is probably further from 1")
 
 
+def test_a_slower_arm_that_was_evaluated_rarely_moves_no_ratio_away_from_1(
+    reach: Callable[..., Record], tmp_path: Path
+) -> None:
+    """The same training twice, of which b was evaluated after 4 and 8 epochs only."""
+    bends: Score = lambda epoch, seed: (0.2 + 0.001 * seed) * epoch**0.5  # noqa: E731
+    asked = reach(bends, bends)
+    for seed in asked["plan"]["seeds"]:
+        file = tmp_path / f"c/b/seed-{seed}/metrics.jsonl"
+        lines = file.read_text().splitlines()
+        file.write_text("".join(f"{line}\n" for line in (lines[3], lines[7])))
+    (pair,) = reach.again()["pairs"]  # type: ignore[attr-defined]
+    sentence = pair["samples_to_reach"]["sentences"][0]
+    assert sentence.startswith("b needs 1.")
+    assert "further from 1" not in sentence
+
+
 def test_two_seeds_give_a_ratio_without_an_interval(reach: Callable[..., Record]) -> None:
     (pair,) = reach(line(0.02), line(0.06), seeds=(0, 1))["pairs"]
     assert pair["verdict"] == "undecided"
@@ -192,8 +209,36 @@ def test_scores_that_are_asked_for_are_told_besides(
     assert " to reach top1 0.300 on val (lower end of" in sentences[3]
     assert sentences[4] == (
         "how many samples of a one of b is worth on the way to top1 0.900 on val cannot be said: "
-        "what is not known of the runs could make the ratio larger or smaller"
+        "no seed of either reached it"
     )
+
+
+def test_a_score_that_both_had_at_first(reach: Callable[..., Record]) -> None:
+    (pair,) = reach(line(0.2), line(0.6), reach=(0.01,))["pairs"]
+    assert pair["samples_to_reach"]["sentences"][-1].endswith(
+        "cannot be said: every seed of both had it at the first evaluation"
+    )
+
+
+def test_a_bound_below_1_shows_nothing(reach: Callable[..., Record]) -> None:
+    """One seed of b does not get there, and those that do are no slower."""
+    ours: Score = lambda epoch, seed: (0.01 if seed == 0 else 0.06) * epoch  # noqa: E731
+    (pair,) = reach(line(0.05), ours, reach=(0.4,))["pairs"]
+    each = pair["samples_to_reach"]["asked"][0]
+    assert each["kind"] == "at most"
+    assert 1 / each["high"] < 1
+    sentence = pair["samples_to_reach"]["sentences"][-1]
+    assert sentence.startswith(
+        "it is not shown which of b and a needs more samples to reach top1 0.400 on val: b at "
+        f"least {factor(1 / each['high'])} times those of a (lower end of a 95 % interval; in"
+    )
+
+
+def test_a_score_is_asked_for_of_runs_that_were_scored_once(reach: Callable[..., Record]) -> None:
+    (pair,) = reach(line(0.02), line(0.06), every=10, reach=(0.1,))["pairs"]
+    assert pair["samples_to_reach"]["sentences"] == [
+        "how many samples of a one of b is worth cannot be said: b was scored fewer than 2 times"
+    ]
 
 
 def test_a_score_is_asked_for_where_the_curves_have_no_common_way(

@@ -78,6 +78,20 @@ def test_seeds_that_go_on_are_no_mean(last: list[None]) -> None:
     assert "thin: single seeds, where others of their arm did not come as far" in said
 
 
+@pytest.mark.parametrize(("flat", "at"), [([0.2, 0.2, 0.2], 200.0), ([0.2, 0.2, 0.15], 200.0)])
+def test_curves_that_cross_at_an_evaluation(flat: list[float], at: float) -> None:
+    up = curves_of({seed: [0.1, 0.2, 0.3] for seed in range(3)})["vit"]
+    level = curves_of(dict.fromkeys(range(3), flat))["vit"]
+    (found,) = crossings({"samples": {"up": up, "flat": level}})
+    assert (found.arm, found.other, found.at) == ("up", "flat", pytest.approx(at))
+
+
+def test_curves_that_only_touch_do_not_cross() -> None:
+    up = curves_of({seed: [0.1, 0.2, 0.1] for seed in range(3)})["vit"]
+    level = curves_of({seed: [0.2, 0.2, 0.2] for seed in range(3)})["vit"]
+    assert crossings({"samples": {"up": up, "flat": level}}) == []
+
+
 def test_no_mean_where_a_seed_diverged_before_its_first_score() -> None:
     curves = curves_of({0: [0.3, 0.5, 0.7, 0.8], 1: [0.2, 0.6, 0.7, 0.8]}, diverged=(2,))
     assert curves["vit"].at.tolist() == []

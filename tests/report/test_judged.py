@@ -34,7 +34,10 @@ from triptych.study import Items
 def test_verdict_of_the_records(study: str, folders: ModuleType, tmp_path: Path) -> None:
     folder = tmp_path / "c"
     comparison = folders.make_comparison(folder, study, arms=("a", "b", "c"))
+    comparison = replace(comparison, reach=(0.3,))
+    write_json(folder / "comparison.json", comparison.record())
     ours = verdict_of(folder, comparison, studies.get(study), comparison.seeds)
+    assert any("asked" in pair["samples_to_reach"] for pair in ours["pairs"])
     ours |= {"audit": [line.as_dict() for line in audit_arms(folder, comparison)]}
     write_json(folder / "verdict.json", ours)
     gather([folder]).store.write_into(tmp_path / "page")

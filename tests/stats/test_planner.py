@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from triptych.stats import SeedPlan, divergence_bound, plan_seeds
-from triptych.stats.intervals import p_of_difference, p_of_equivalence, paired, welch
+from triptych.stats.intervals import p_of_difference, p_of_equivalence, paired, summary, welch
 from triptych.stats.planner import holm_factor, variance_range
 from triptych.stats.sequential import over_looks
 
@@ -120,3 +120,12 @@ def test_divergence_bound() -> None:
     assert (1 - divergence_bound(10)) ** 10 == pytest.approx(0.05)
     with pytest.raises(ValueError, match="seeds"):
         divergence_bound(0)
+
+
+@pytest.mark.parametrize("score", [0.2, 0.12, 1 / 3])
+def test_equal_scores_give_no_plan(score: float) -> None:
+    """The mean of three times 0.2 is not 0.2, so that their deviation would be some 1e-17."""
+    std = summary([score] * 3).std
+    assert std == 0
+    found = plan_seeds(std, 0.01, 3, 0.02)
+    assert (found.seeds, found.reason) == (None, "cannot say: the seed changed nothing in an arm")

@@ -57,7 +57,8 @@ def of_runs(
         arm: curves_of([p for p in points[arm] if (p.split, p.metric) == (split, metric)])
         for arm in pair
     }
-    if any(_most_evaluations(curves) < FEWEST_EVALUATIONS for curves in shown.values()):
+    brief = [n for n in pair if _most_evaluations(shown[n]) < FEWEST_EVALUATIONS]
+    if brief and not comparison.reach:
         return {}
     record: dict[str, Any] = {
         "metric": metric,
@@ -69,7 +70,10 @@ def of_runs(
         "whole_training": None,
     }
     higher = study.metrics[comparison.metric]
-    reason = _find(record, shown, pair, seeds, cells, higher, comparison)
+    if brief:
+        reason: str | None = f"{brief[0]} was scored fewer than {FEWEST_EVALUATIONS} times"
+    else:
+        reason = _find(record, shown, pair, seeds, cells, higher, comparison)
     sentences = reach_words.sentences(pair, record, reason)
     return {"samples_to_reach": record | {"reason": reason, "sentences": sentences}}
 

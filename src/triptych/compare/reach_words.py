@@ -34,18 +34,14 @@ def _asked(pair: tuple[str, str], record: Mapping[str, Any], found: Mapping[str,
 
 
 def _ratio(pair: tuple[str, str], record: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    if found["kind"] == "estimate":
-        text = _estimate(pair, record, found)
-    else:
-        text = _bound(pair, record, found)
-    early = [
-        name
-        for name, side in zip(pair, (found["arm"], found["baseline"]), strict=True)
-        if side["early"]
-    ]
-    if early:
+    if found["kind"] != "estimate":
+        return _bound(pair, record, found)
+    text = _estimate(pair, record, found)
+    arm, baseline = found["arm"], found["baseline"]
+    faster = 0 if arm["mean_samples"] < baseline["mean_samples"] else 1
+    if (arm, baseline)[faster]["early"]:
         text += (
-            f"; as {' and '.join(early)} came to it between the first two evaluations, where a "
+            f"; as {pair[faster]} came to it between the first two evaluations, where a "
             "straight line says least, the truth is probably further from 1"
         )
     return text
@@ -83,6 +79,12 @@ def _bound(pair: tuple[str, str], record: Mapping[str, Any], found: Mapping[str,
     else:
         text = factor(end)
         basis = f"lower end of a {level(found['level'])} interval; in these seeds {factor(least)}"
+    if (least if end is None else end) <= 1:
+        return (
+            f"it is not shown which of {slow} and {fast} needs more samples to reach "
+            f"{_score(record, found['target'])}: {slow} at least {text} times those of {fast} "
+            f"({basis}); {_why(slow, fast, sides)}"
+        )
     return (
         f"{slow} needs at least {text} times the samples of {fast} to reach "
         f"{_score(record, found['target'])} ({basis}): {_why(slow, fast, sides)}"

@@ -141,10 +141,14 @@ def crossings(curves: Mapping[str, Mapping[str, Mean]]) -> list[Crossing]:
             if len(places) < 2:
                 continue
             gap = np.interp(places, a.at, a.mean) - np.interp(places, b.at, b.mean)
-            for k in np.flatnonzero(gap[:-1] * gap[1:] < 0).tolist():
+            # Where means are the same at evaluations, the first of these is where they cross.
+            apart = np.flatnonzero(gap)
+            for k, after in zip(apart[:-1].tolist(), apart[1:].tolist(), strict=True):
+                if gap[k] * gap[after] > 0:
+                    continue
                 share = gap[k] / (gap[k] - gap[k + 1])
                 at = float(places[k] + share * (places[k + 1] - places[k]))
-                leader = (one, other) if gap[k + 1] > 0 else (other, one)
+                leader = (one, other) if gap[after] > 0 else (other, one)
                 found.append(Crossing(budget, *leader, at, float(np.interp(at, a.at, a.mean))))
     return found
 

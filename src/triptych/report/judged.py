@@ -166,6 +166,7 @@ def comparison_of(plan: Mapping[str, Any], folder: Path) -> Planned:
             data=plan.get("data") or ("" if fixed else None),
             split=plan.get("split") or "val",
             notes=tuple(plan.get("notes", ())),
+            reach=tuple(float(score) for score in plan.get("reach", ())),
             named=str(plan["study"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -60,9 +60,12 @@ def as_scores(scores: Scores, name: str = "scores") -> Floats:
 
 
 def summary(scores: Scores) -> Summary:
-    """Mean, standard deviation and number of the scores (n,)."""
+    """Mean, standard deviation and number of the scores (n,); equal scores deviate by 0 exactly,
+    whatever their mean is rounded to."""
     values = as_scores(scores)
     std = float(values.std(ddof=1)) if values.size > 1 else None
+    if values.size > 1 and constant(values, float(np.abs(values).max())):
+        std = 0.0
     return Summary(float(values.mean()), std, values.size)
 
 

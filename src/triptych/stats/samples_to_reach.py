@@ -162,8 +162,8 @@ def sample_ratio(
     theirs = tuple(reached(curve, target, higher_is_better) for curve in baseline)
     kind = _kind(ours, theirs)
     if kind is None:
-        unknown = "what is not known of the runs could make the ratio larger or smaller"
-        return SampleRatio(target, ours, theirs, None, None, None, None, level, None, unknown)
+        why = _why_unknown({each.bound for each in (*ours, *theirs)})
+        return SampleRatio(target, ours, theirs, None, None, None, None, level, None, why)
     a, b = (np.log([each.samples for each in side]) for side in (ours, theirs))
     ratio = math.exp(b.mean() - a.mean())
     low: float | None = None
@@ -182,6 +182,14 @@ def sample_ratio(
             high = None if kind == "at least" else math.exp(found.high)
             method = f"{found.method}, on logarithms"
     return SampleRatio(target, ours, theirs, kind, ratio, low, high, level, method, reason)
+
+
+def _why_unknown(bounds: set[Bound]) -> str:
+    if bounds == {"more than"}:
+        return "no seed of either reached it"
+    if bounds == {"at most"}:
+        return "every seed of both had it at the first evaluation"
+    return "what is not known of the runs could make the ratio larger or smaller"
 
 
 def _kind(arm: Sequence[Reached], baseline: Sequence[Reached]) -> Kind | None:

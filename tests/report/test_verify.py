@@ -14,6 +14,7 @@ import pytest
 
 from triptych.errors import UserError
 from triptych.report.html import RECORDS_ID
+from triptych.report.store import digest_of
 from triptych.report.verify import describe, verify
 from triptych.report.write import report
 
@@ -145,6 +146,35 @@ def test_removed_added_and_doubled_cells(edited: Edit) -> None:
     assert "cell s1.arms.2.2" in problems
     assert "is there twice" in problems
     assert "outside the cells" in problems
+
+
+DRESSED: dict[str, Callable[[str], str]] = {
+    "a rule": lambda page: page.replace("</style>", "td { visibility: hidden; }</style>", 1),
+    "a second style": lambda page: page.replace(
+        "</body>", "<style>td::after { content: '0.9999'; }</style></body>", 1
+    ),
+    "script": lambda page: page.replace("</body>", "<script>alert(1)</script></body>", 1),
+    "hidden": lambda page: page.replace("<main", "<main hidden", 1),
+    "a picture": lambda page: page.replace("</body>", '<img src="data:,"></body>', 1),
+}
+
+
+@pytest.mark.parametrize("what", DRESSED)
+def test_what_changes_how_cells_look_is_named(what: str, edited: Edit) -> None:
+    (problem,) = edited(DRESSED[what])
+    assert problem.startswith("style, script or markup was edited: ")
+
+
+def test_a_page_of_another_version_has_another_look(page: str, tmp_path: Path) -> None:
+    def other(store: dict) -> None:  # type: ignore[type-arg]
+        store["about"]["look"] = "0123456789abcdef"
+        store["about_sha256"] = digest_of(store["about"])
+
+    file = tmp_path / "page.html"
+    file.write_text(with_store(other)(DRESSED["a rule"](page)))
+    found = verify(file)
+    assert found["problems"] == []
+    assert any("its style and script were not compared" in note for note in found["notes"])
 
 
 def test_an_edited_figure_is_named(edited: Edit) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -21,6 +22,13 @@ FILES = ("page.html", "blocks.html", "page.css", "page.js")
 def _texts() -> dict[str, str]:
     folder = resources.files("triptych.report") / "templates"
     return {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
+
+
+@cache
+def look() -> str:
+    """A digest of template, style and script: pages that share it look alike."""
+    content = "\0".join([*_texts().values(), repr(COLOURS)])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 @cache

@@ -20,7 +20,7 @@ from typing import Any
 
 from triptych.errors import UserError
 from triptych.report.blocks import Commands, Drawing, Sentences, Tabular
-from triptych.report.html import RECORDS_ID, render
+from triptych.report.html import RECORDS_ID, look, render
 from triptych.report.page import Page, build
 from triptych.report.store import read_store
 
@@ -47,6 +47,9 @@ class Seen:
     records: str = ""
     loose: list[str] = field(default_factory=list)
     """Texts outside of all cells, but for style and scripts."""
+    dress: list[str] = field(default_factory=list)
+    """Elements with their attributes, but for figures' and the bytes of media, and the texts of
+    style and scripts: what decides how cells look."""
 
 
 class _Parser(HTMLParser):
@@ -68,6 +71,9 @@ class _Parser(HTMLParser):
             self.seen.media[named["data-media"]] = named.get("src", "")
         if tag == "script" and named.get("id") == RECORDS_ID:
             self._in_records = True
+        if tag != "svg" and not self._within("svg"):
+            kept = {k: v for k, v in named.items() if k != "src" or "data-media" not in named}
+            self.seen.dress.append(repr((tag, sorted(kept.items()))))
         owner = self._owner()
         if owner is not None and cell is None:
             self.seen.shapes.setdefault(owner, []).append(repr((tag, sorted(named.items()))))
@@ -92,8 +98,13 @@ class _Parser(HTMLParser):
         owner = self._owner()
         if owner is not None:
             self._texts[owner].append(data)
-        elif data.strip() and not any(tag in ("script", "style") for tag, _ in self._open):
+        elif self._within("script", "style"):
+            self.seen.dress.append(data)
+        elif data.strip():
             self.seen.loose.append(" ".join(data.split()))
+
+    def _within(self, *tags: str) -> bool:
+        return any(tag in tags for tag, _ in self._open)
 
     def _owner(self) -> str | None:
         return next((cell for _, cell in reversed(self._open) if cell is not None), None)
@@ -149,6 +160,14 @@ def verify(file: Path) -> dict[str, Any]:
         notes.append(
             f"figures were drawn by matplotlib {store.about.get('matplotlib')}: their texts were "
             "compared, their lines were not"
+        )
+    if store.about.get("look") != look():
+        notes.append(
+            "the page is of another version of this program: its style and script were not compared"
+        )
+    elif found.dress != expected.dress:
+        problems.append(
+            f"style, script or markup was edited: {_first(found.dress, expected.dress)}"
         )
     if found.loose != expected.loose:
         problems.append(f"text outside the cells was edited: {_first(found.loose, expected.loose)}")

@@ -95,6 +95,84 @@ def test_a_sure_model_keeps_its_ranks_below_the_first(write: Write) -> None:
     assert table["loss"].to_pylist() == pytest.approx([-math.log(1e-23)])
 
 
+def of_classes(count: int, images: int = 4) -> tuple[LabelledImages, np.ndarray]:
+    """Made-up data of so many classes, and probabilities of some model on it."""
+    draw = np.random.default_rng(count)
+    names, keys = (tuple(f"{n:03d}" for n in range(some)) for some in (count, images))
+    labels = draw.integers(0, count, images)
+    pixels = np.zeros((images, 3, 4, 4), np.uint8)
+    chances = torch.from_numpy(draw.normal(0, 1, (images, count))).softmax(dim=1).numpy()
+    return LabelledImages("made up", "test", pixels, labels, names, keys), chances
+
+
+def written(images: LabelledImages, scores: np.ndarray, form: str) -> Rows:
+    rows = [
+        [key, *[format(x, form) for x in row]] for key, row in zip(images.keys, scores, strict=True)
+    ]
+    return [["key", *images.classes], *rows]
+
+
+@pytest.mark.parametrize(
+    ("classes", "form", "apart"),
+    [
+        (10, ".3f", 0.01),
+        (100, ".4f", 0.01),
+        (100, ".3g", 0.01),
+        (4, ".2f", 0.05),
+        (10, ".9g", 1e-6),
+    ],
+)
+def test_rounded_probabilities_keep_their_loss(
+    write: Write, classes: int, form: str, apart: float
+) -> None:
+    images, chances = of_classes(classes)
+    file = write(written(images, chances, form))
+    found = items_table(torch.from_numpy(read_scores(file, images)), images)["loss"].to_pylist()
+    expected = -np.log(chances[np.arange(len(chances)), images.labels])
+    assert found == pytest.approx(expected.tolist(), rel=apart)
+    assert np.exp(read_scores(file, images)).sum(axis=1) == pytest.approx(1, abs=1e-6)
+
+
+def test_probabilities_that_a_processor_leaves_outside_0_to_1(write: Write) -> None:
+    chances = np.array([[1.0000001, 0, 0, -1e-9], [0.1, 0.2, 0.3, 0.4], [0, 1, 0, 0]])
+    found = np.exp(read_scores(write(rows_of(chances)), IMAGES))
+    assert found == pytest.approx(np.clip(chances, 0, 1), abs=1e-6)
+
+
+def test_logits_from_0_to_1_of_which_every_row_is_far_above_1(write: Write) -> None:
+    cosines = np.array([[0.31, 0.62, 0.4, 0.9], [0.5, 0.5, 0.6, 0.3], [0.9, 0.8, 0.7, 0.6]])
+    assert np.array_equal(read_scores(write(rows_of(cosines)), IMAGES), cosines.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("row", "total"),
+    [
+        ([0.25, 0.25, 0.25, 0.2625], "1.0125"),
+        ([0.1234, 0.2, 0.3, 0.2], "0.8234"),
+        ([0.0, 0.0, 0.0, 0.0], "0"),
+        ([1, 1, 0, 0], "2"),
+        ([0.9, 0.8, 0.7, 0.6], "3"),
+    ],
+)
+def test_what_is_neither_probabilities_nor_logits_is_refused(
+    write: Write, row: list[float], total: str
+) -> None:
+    rows = rows_of(np.array([[0.1, 0.2, 0.3, 0.4]] * 3))
+    rows[2][1:] = row
+    file = write(rows)
+    with pytest.raises(UserError) as caught:
+        read_scores(file, IMAGES)
+    said = str(caught.value)
+    assert said.startswith(f"{file}: the scores of 1.png sum to {total}, so they are neither")
+    assert "\n" not in said
+
+
+def test_what_rounding_took_whole_is_refused(write: Write) -> None:
+    images, chances = of_classes(300)
+    with pytest.raises(UserError, match=r"the scores of 000 sum to .* \(1, give or take 0\.5\)"):
+        read_scores(write(written(images, chances, ".1f")), images)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -57,6 +57,14 @@ def test_arms_are_of_one_study(fake: Any) -> None:
     refused(fake.comparison(arms={"a": fake.recipe(), "b": other}), "of the study elsewhere")
 
 
+def test_an_arms_name_is_no_longer_than_a_disk_takes(fake: Any) -> None:
+    def named(length: int) -> Comparison:
+        return fake.comparison(arms={"a": fake.recipe("a"), "b" * length: fake.recipe("b")})
+
+    check(named(200), METRICS)
+    refused(named(201), "'b{40}…' has 201 letters, at most 200 will do")
+
+
 def test_one_arm_is_no_comparison(fake: Any) -> None:
     refused(fake.comparison(arms={"a": fake.recipe()}), "at least two arms")
 

@@ -112,3 +112,18 @@ def test_which_split_is_shown() -> None:
     assert evaluation_split(on) == "dev"
     assert evaluation_split(on, "test") == "test"
     assert evaluation_split(on[:1]) is None
+
+
+def test_what_is_no_event_is_left_out(tmp_path: Path) -> None:
+    run = tmp_path / "a/seed-0"
+    write_events(run, events(4))
+    file = run / "metrics.jsonl"
+    whole = points_of_arm(tmp_path, "a", [0], "AP50")
+    odd: list[Any] = [3, None, [], "x", {"epoch": "x", "split": "val", "AP50": 1}, {"epoch": 1}]
+    odd.append({"epoch": 1, "split": "val", "AP50": "high"})
+    lines = "".join(json.dumps(each) + "\n" for each in odd)
+    file.write_text(lines + file.read_text() + '{"epoch": 5, "sp')
+    assert points_of_arm(tmp_path, "a", [0], "AP50") == whole
+    file.write_bytes(b"\x89PNG\xff\x00")
+    (run / "result.json").write_text('{"epochs": 4}')
+    assert points_of_arm(tmp_path, "a", [0], "AP50") == []

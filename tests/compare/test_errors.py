@@ -132,7 +132,7 @@ def test_a_wrong_question(
         ("cutmix=nan", "mixup and cutmix must be 0 or more"),
         ("trivial=yes", "trivial takes true or false"),
         ("sampler=still", "sampler takes one of moving, fixed"),
-        ("precision=float16", "precision takes one of float32, bfloat16"),
+        ("precision=float64", "precision takes one of float32, bfloat16, float16"),
         ("colour=blue", "has no field 'colour'"),
         ("name=mine", "has no field 'name'"),
         ("epochs", "write it as key=value"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -215,3 +216,105 @@ def test_notes_stand_with_the_verdict_and_may_come_later(fake: Any, tmp_path: Pa
         assert json.loads((tmp_path / "c/comparison.json").read_text())["notes"] == notes
     write_record(tmp_path / "c", verdict, tmp_path / "record")
     assert "- Note: a pilot had b ahead." in (tmp_path / "record/README.md").read_text()
+
+
+def test_a_folder_may_be_called_as_an_arm(
+    fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = fake.comparison(arms={"plain": fake.recipe("a"), "other": fake.recipe("b")})
+    write_record(Path("plain"), compare(asked, Path("plain")), Path("record"))
+    verdict = json.loads((tmp_path / "record/verdict.json").read_text())
+    assert verdict["pairs"][0]["baseline"] == "plain"
+    assert "COMPARISON" not in (tmp_path / "record/README.md").read_text()
+
+
+def other_recipe(place: Path) -> None:
+    record = json.loads((place / "recipe.json").read_text())
+    record["recipe"]["spread"] = 0.5
+    (place / "recipe.json").write_text(json.dumps(record))
+
+
+def copied_from_seed_0(place: Path) -> None:
+    shutil.rmtree(place)
+    shutil.copytree(place.with_name("seed-0"), place)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (other_recipe, r"b/seed-1 is .* another run: its spread is 0\.5, here it is 0\.01"),
+        (copied_from_seed_0, "b/seed-1 is .* another run: its seed is 0, here it is 1"),
+    ],
+)
+def test_a_cell_that_is_another_run_counts_nowhere(
+    fake: Any, tmp_path: Path, change: Callable[[Path], None], message: str
+) -> None:
+    asked = fake.comparison()
+    compare(asked, tmp_path / "c")
+    change(tmp_path / "c/b/seed-1")
+    before = files(tmp_path)
+    for look in (compare, status):
+        with pytest.raises(UserError, match=message):
+            look(asked, tmp_path / "c")
+    more = fake.comparison(seeds=(0, 1, 2, 3))
+    with pytest.raises(UserError, match=message):
+        compare(more, tmp_path / "c")
+    assert files(tmp_path) == before
+
+
+def test_a_cell_of_before_a_field_was_known_did_what_its_default_does(
+    fake: Any, tmp_path: Path
+) -> None:
+    asked = fake.comparison()
+    first = compare(asked, tmp_path / "c")
+    file = tmp_path / "c/b/seed-1/recipe.json"
+    record = json.loads(file.read_text())
+    del record["recipe"]["spread"], record["recipe"]["lr"]
+    record["recipe"]["data"] = "elsewhere"
+    file.write_text(json.dumps(record))
+    assert compare(asked, tmp_path / "c") == first
+    del record["recipe"]["quality"]
+    file.write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"its quality is 0\.5, here it is 0\.6"):
+        compare(asked, tmp_path / "c")
+
+
+@pytest.mark.parametrize("record", [None, {}, {"fingerprint": {"train": "made up"}}])
+def test_a_cell_that_does_not_say_its_recipe_is_taken(
+    fake: Any, tmp_path: Path, record: dict[str, Any] | None
+) -> None:
+    asked = fake.comparison()
+    compare(asked, tmp_path / "c")
+    for file in tmp_path.glob("c/*/*/recipe.json"):
+        file.unlink()
+        if record is not None:
+            file.write_text(json.dumps(record))
+    assert status(asked, tmp_path / "c")["arms"]["b"]["n"] == 3
+
+
+@pytest.mark.parametrize("record", [{}, {"scores": [], "data": "x"}, {"scores": {"top1": "high"}}])
+def test_a_result_that_is_none_is_named(fake: Any, tmp_path: Path, record: dict[str, Any]) -> None:
+    asked = fake.comparison()
+    compare(asked, tmp_path / "c")
+    (tmp_path / "c/b/seed-1/result.json").write_text(json.dumps(record))
+    for look in (compare, status):
+        with pytest.raises(UserError, match=r"b/seed-1/result\.json is no result .* its scores is"):
+            look(asked, tmp_path / "c")
+
+
+def test_a_failure_that_does_not_say_why(fake: Any, tmp_path: Path) -> None:
+    asked = fake.comparison()
+    compare(asked, tmp_path / "c")
+    shutil.rmtree(tmp_path / "c/b/seed-1")
+    (tmp_path / "c/b/seed-1.failed.json").write_text("{}")
+    states = status(asked, tmp_path / "c")["arms"]["b"]["states"]
+    assert states["1"] == "failed: seed-1.failed.json does not say why"
+    assert compare(asked, tmp_path / "c")["arms"]["b"]["n"] == 3
+
+
+def test_a_journal_that_is_no_text_costs_only_the_curve(fake: Any, tmp_path: Path) -> None:
+    asked = fake.comparison(reach=(0.5,))
+    compare(asked, tmp_path / "c")
+    (tmp_path / "c/b/seed-1/metrics.jsonl").write_bytes(b"\x89PNG\xff\x00")
+    assert status(asked, tmp_path / "c")["arms"]["b"]["n"] == 3

@@ -61,6 +61,44 @@ def test_no_seed_follows_one_that_can_never_be_complete(fake: Any, tmp_path: Pat
     assert ended in describe(verdict)
 
 
+def test_a_plan_that_has_ended_says_so_and_lacks_nothing(fake: Any, tmp_path: Path) -> None:
+    asked = sequential(fake, 4, 0.5, 0.6)
+    fake.scoreless |= {("a", 0), ("b", 0)}
+    verdict = compare(asked, tmp_path / "c")
+    ended = "a seed 0, b seed 0 ended without a score (top1)"
+    assert verdict["plan"]["ended"] == f"{ended}: no further seed is looked at"
+    (pair,) = verdict["pairs"]
+    assert pair["reason"] == ended
+    text = describe(verdict)
+    assert f"The plan has ended: {ended}: no further seed is looked at." in text
+    for word in ("missing", " yet"):
+        assert word not in text, text
+    assert compare(asked, tmp_path / "c") == verdict
+    assert len(fake.calls) == 2
+
+
+def test_a_plan_has_not_ended_while_its_last_seed_is_incomplete(fake: Any, tmp_path: Path) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    asked = sequential(fake, 4, 0.5, 0.6)
+    fake.scoreless.add(("a", 0))
+    fake.acts["b", 0] = {"inside": interrupted}
+    with pytest.raises(KeyboardInterrupt):
+        compare(asked, tmp_path / "c")
+    assert "ended" not in status(asked, tmp_path / "c")["plan"]
+    fake.acts.clear()
+    assert "a seed 0 ended" in compare(asked, tmp_path / "c")["plan"]["ended"]
+    assert fake.calls == [("a", 0), ("b", 0), ("b", 0)]
+
+
+def test_a_decided_plan_has_not_ended_without_a_score(fake: Any, tmp_path: Path) -> None:
+    fake.scoreless.add(("b", 3))
+    verdict = compare(sequential(fake, 4, 0.5, 0.9), tmp_path / "c")
+    assert verdict["pairs"][0]["verdict"] == "better"
+    assert "ended" not in verdict["plan"]
+
+
 def test_looks_before_the_seed_without_a_score_count(fake: Any, tmp_path: Path) -> None:
     asked = sequential(fake, 12, 0.5, 0.503, margin=0.004)
     fake.scoreless.add(("b", 4))

@@ -279,3 +279,13 @@ def test_a_folders_name_for_what_is_compared() -> None:
     )
     assert name([], ["street", "dabnet"]) == "street-dabnet"
     assert name(["flaw-ladder"], ["dabnet"]) == "flaw-ladder"  # they join it
+
+
+def test_a_long_name_of_a_folder_ends_with_a_digest() -> None:
+    long = [f"classify/tiny:model={'x' * 300},lr={lr}" for lr in (1, 2)]
+    names = [sources.folder_name(["classify/tiny", each], []) for each in long]
+    assert names == [sources.folder_name(["classify/tiny", each], []) for each in long]
+    assert len(set(names)) == 2
+    assert all(len(name) <= 100 for name in names)
+    assert all(name.startswith("classify-tiny-classify-tiny-model-xxx") for name in names)
+    assert sources.folder_name(["x" * 100], []) == "x" * 100

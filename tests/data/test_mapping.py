@@ -36,7 +36,7 @@ def test_identity() -> None:
 
 
 def test_unknown_pair_asks_for_a_file() -> None:
-    with pytest.raises(UserError, match="--map FILE"):
+    with pytest.raises(UserError, match=r"`triptych evaluate` takes one as --map FILE, elsewhere"):
         mapping_between(CAMVID, CITYSCAPES)
 
 

@@ -53,6 +53,30 @@ def test_texts(text: str, cleaned: str | None) -> None:
     assert without_paths(text, FOLDER) == (text if cleaned is None else cleaned)
 
 
+@pytest.mark.parametrize(
+    ("folder", "text", "cleaned"),
+    [
+        ("tiny", "tiny or tiny-model-vit-tiny?", None),
+        ("tiny", "needs tiny/1.4", None),
+        ("classify/tiny", "classify/tiny", None),
+        ("runs/c", "runs/c/a/seed-0 broke", "COMPARISON/a/seed-0 broke"),
+        ("runs/c", "cannot write 'runs/c'", "cannot write 'COMPARISON'"),
+        ("runs/c", "runs/c2, my-runs/c and old/runs/c", None),
+        ("tiny", "{}/tiny/a/seed-0 broke", "COMPARISON/a/seed-0 broke"),
+    ],
+)
+def test_a_folder_that_is_named_like_a_word_is_none(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    folder: str,
+    text: str,
+    cleaned: str | None,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    expected = text if cleaned is None else cleaned
+    assert without_paths(text.format(tmp_path), Path(folder)) == expected
+
+
 def test_a_home_with_a_blank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ann lee")
     assert without_paths("cannot read /home/ann lee/x/y", FOLDER) == "cannot read y"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,10 @@ def a_run(folder: Path, seed: int = 0) -> Path:
     folder.mkdir(parents=True)
     write_json(folder / "recipe.json", record)
     return folder
+
+
+def change(file: Path, **fields: Any) -> None:
+    write_json(file, json.loads(file.read_text()) | fields)
 
 
 def test_runs_lie_where_train_puts_them(folders: ModuleType, tmp_path: Path) -> None:
@@ -101,7 +107,8 @@ def test_an_arm_that_is_called_like_the_host_is_there(
     folders.make_comparison(folder, "classify", arms=("plain", "on-annbox"), items=12)
     (folder / "on-annbox" / "seed-2.failed.json").write_text('{"error": "annbox is full"}')
     write_json(folder / "extension.json", {"seeds": [3]})
-    (folder / "on-annbox" / "seed-2").rename(folder / "on-annbox" / "seed-3")
+    extended = (folder / "on-annbox" / "seed-2").rename(folder / "on-annbox" / "seed-3")
+    change(extended / "recipe.json", seed=3)
     for_all = gather([folder]).store.records
     hidden = gather([folder], HIDDEN).store.records
     assert {name.replace("on-annbox", "on-~") for name in for_all} == set(hidden)
@@ -132,3 +139,69 @@ def test_arms_that_would_be_called_alike_are_not_mixed(folders: ModuleType, tmp_
     assert "arms would be called alike without the names of this machine" in found.problems[0]
     assert "annbox" not in found.problems[0]
     assert len(gather([tmp_path]).folders) == 2
+
+
+ODD_LINES = ["3", "[]", "null", '"x"', '{"epoch": "x", "lr": 1, "split": "train"}', '{"epoch": 1}']
+
+
+def test_lines_that_are_no_record_are_left_out(folders: ModuleType, tmp_path: Path) -> None:
+    folder, out = tmp_path / "c", tmp_path / "page.html"
+    folders.make_comparison(folder, "classify", items=12)
+    file = folder / "first/seed-0/metrics.jsonl"
+    whole = file.read_text()
+    kept = gather([folder]).store.records
+    file.write_text("".join(f"{line}\n" for line in ODD_LINES) + whole + "3\n")
+    assert gather([folder]).store.records == kept
+    (folder / "second/seed-0/metrics.jsonl").write_bytes(b"\x89PNG\xff\x00")
+    (folder / "second/seed-1/lineage.jsonl").write_text("3\n")
+    report([folder, a_run(tmp_path / "run")], out, Options())
+    assert verify(out)["problems"] == []
+    assert "1/first/seed-0/metrics.jsonl" in gather([folder]).store.records
+
+
+def test_a_cell_without_a_result_of_this_program_is_named(
+    folders: ModuleType, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "c", tmp_path / "page.html"
+    folders.make_comparison(folder, "classify", items=12)
+    for arm, seed, record in (
+        ("first", 0, {}),
+        ("first", 1, {"scores": 3}),
+        ("second", 0, {"scores": {"top1": "high"}}),
+    ):
+        write_json(folder / arm / f"seed-{seed}" / "result.json", record)
+    (folder / "second/seed-1.failed.json").write_text("[]")
+    (folder / "second/seed-2.failed.json").write_text("{}")
+    (folder / "second/seed-2/result.json").unlink()
+    shown = report([folder], out, Options())
+    assert shown["sections"] == ["Which is better?"]
+    left = "\n".join(shown["left_out"])
+    for place in ("first/seed-0", "first/seed-1", "second/seed-0"):
+        assert f"{place} was left out: {folder}/{place}/result.json is no result" in left
+    assert "second/seed-1.failed.json does not hold a JSON object" in left
+    assert "seed-2.failed.json does not say why" in out.read_text()
+
+
+def test_a_cell_that_is_another_run_is_named(folders: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    folders.make_comparison(folder, "classify", items=12)
+    shutil.rmtree(folder / "second/seed-1")
+    shutil.copytree(folder / "second/seed-0", folder / "second/seed-1")
+    file = folder / "second/seed-2/recipe.json"
+    change(file, recipe=json.loads(file.read_text())["recipe"] | {"width": 99, "data": "moved"})
+    first, second = gather([folder]).problems
+    assert "second/seed-1 was left out" in first
+    assert "its seed is 0, here it is 1" in first
+    assert "its width is 99, here it is 9;" in second
+
+
+def test_a_folder_of_odd_records_takes_no_other_with_it(
+    folders: ModuleType, tmp_path: Path
+) -> None:
+    folders.make_comparison(tmp_path / "odd", "classify", items=4)
+    change(tmp_path / "odd/comparison.json", seeds=3)
+    a_run(tmp_path / "run")
+    found = gather([tmp_path])
+    assert [folder.name for _, _, folder in found.folders] == ["run"]
+    (problem,) = found.problems
+    assert "odd was left out: its records are not as this program knows them" in problem

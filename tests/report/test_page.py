@@ -179,6 +179,48 @@ def test_what_is_missing_or_broken_is_named(folders: ModuleType, tmp_path: Path)
     assert shown["going_on"] == 2
 
 
+def without_scores(folders: ModuleType, folder: Path, *, runs: int) -> None:
+    """A sequential plan of four seeds, of which so many runs of the first ended without a score."""
+    folders.make_comparison(folder, "detect", seeds=1, items=8)
+    plan = json.loads((folder / "comparison.json").read_text())
+    plan |= {"seeds": [0, 1, 2, 3], "plan": {"kind": "sequential", "n_max": 4}}
+    (folder / "comparison.json").write_text(json.dumps(plan))
+    for number, arm in enumerate(("first", "second")):
+        result = folder / arm / "seed-0" / "result.json"
+        if number >= runs:
+            result.unlink()
+            continue
+        record = json.loads(result.read_text())
+        record["scores"]["AP50"] = None
+        result.write_text(json.dumps(record))
+
+
+def test_a_plan_that_ended_without_a_score_is_over(
+    folders: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_scores(folders, tmp_path / "c", runs=2)
+    monkeypatch.setattr("triptych.report.write.time.sleep", lambda _: pytest.fail("it waits"))
+    said: list[int] = []
+    out = tmp_path / "page.html"
+    write.watch([tmp_path / "c"], out, Options(), lambda found: said.append(found["going_on"]))
+    assert said == [0]
+    text = " ".join(look_at(out.read_text()).cells.values())
+    assert (
+        "The plan has ended before every pair is decided, after 2 runs: first seed 0, second seed "
+        "0 ended without a score (AP50): no further seed is looked at."
+    ) in text
+    assert "3 not needed (seed 1, 2, 3)" in text
+    for word in ("Not complete", "goes on", "missing", "in all arms yet", "complete yet"):
+        assert word not in text, word
+
+
+def test_a_plan_whose_seed_is_still_trained_goes_on(folders: ModuleType, tmp_path: Path) -> None:
+    without_scores(folders, tmp_path / "c", runs=1)
+    out = tmp_path / "page.html"
+    assert report([tmp_path / "c"], out)["going_on"] == 7
+    assert "The same command goes on." in out.read_text()
+
+
 def test_nothing_to_show(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing to report on: .*none is not there"):
         report([tmp_path / "none"], tmp_path / "page.html")

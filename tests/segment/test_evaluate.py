@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from triptych import cli
 from triptych.data.class_record import write_classes
@@ -23,6 +24,7 @@ from triptych.segment.evaluate import describe, evaluate
 from triptych.segment.export import export
 from triptych.segment.labeller import FrameKey
 from triptych.segment.metrics import boundary_f, confusion_matrix
+from triptych.segment.models.label_folder import LabelFolder
 from triptych.segment.network import untrained_network
 from triptych.segment.scores import scores_from_items
 
@@ -291,6 +293,31 @@ def test_prediction_outside_the_classes_names_the_frame() -> None:
 def test_classes_without_a_known_mapping() -> None:
     with pytest.raises(UserError, match="--map FILE"):
         evaluate(Answers(Frames(), shifted, classes=CAMVID), Frames(), progress=False)
+
+
+def test_label_images_in_the_folders_of_the_drives(tmp_path: Path) -> None:
+    """Frames of one name in two drives are two frames."""
+    data = Frames()
+    data.keys = ("A/0", "B/0", "A/1", "B/1", "B/2")
+    for index, key in enumerate(data.keys):
+        path = tmp_path / f"{key}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(data.load(index)[1]).save(path)
+    scores = evaluate(LabelFolder(tmp_path), data, progress=False, batch_size=3)
+    assert scores["mIoU"] == 1.0
+    assert scores["mapping"]["name"] == "identity"
+
+
+def test_label_images_of_the_truth_need_no_record_of_their_classes(
+    tmp_path: Path,
+    write_drives: Callable[[Path, Mapping[str, Mapping[str, int]]], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = write_drives(tmp_path / "CamVid", {"val": {"A": 2, "B": 1}})
+    line = f"evaluate --model {root / 'valannot'} --data camvid:{root} --json"
+    assert cli.main(line.split()) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert (scores["mIoU"], scores["mapping"]["name"]) == (1.0, "identity")
 
 
 def test_description_names_what_was_scored() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ MEASURED = ("top1", "top5", "loss")
 LEAST = 1e-45
 """What a probability of 0 counts as: about the smallest that float32 can hold, so that ranks below
 the first survive, however sure a model is."""
+SLACK = 1e-3
+"""By how much the sum of probabilities may miss 1 whatever their decimals: float16 does."""
+MOST_SLACK = 0.5
+"""Of probabilities that miss 1 by more, rounding has taken too much to tell what they were."""
 
 
 def predict_items(arm: Predictions, data: str, split: str, metric: str, folder: Path) -> Items:
@@ -42,8 +47,8 @@ def read_scores(file: Path, images: LabelledImages) -> NDArray[np.float32]:
     """Logits or probabilities (N, classes) in the data's order of images and classes.
 
     The first column, `key`, names the image; the others are named by the classes, in any order.
-    Probabilities (rows that sum to 1, none negative) become logarithms, so that the loss is
-    theirs. Raises UserError naming the file and the line for anything else.
+    Probabilities become logarithms, so that the loss is theirs; `_as_logits` says how they are
+    told apart. Raises UserError naming the file and the line or the image for anything else.
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
@@ -77,6 +82,47 @@ def read_scores(file: Path, images: LabelledImages) -> NDArray[np.float32]:
     if lost:
         raise UserError(f"{file} has no scores for {lost[0]} ({len(lost)} images in all)")
     scores = np.array([found[key] for key in images.keys], np.float64)
-    if (scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3):
-        scores = np.log(np.maximum(scores, LEAST))
-    return scores.astype(np.float32)
+    if not _within(scores):
+        return scores.astype(np.float32)
+    written = (row[index] for row in rows[1:] for index in order)
+    return _as_logits(scores, _slack(written, len(order)), file, images.keys).astype(np.float32)
+
+
+def _within(scores: NDArray[np.float64]) -> bool:
+    """Whether all may be probabilities, give or take what float32 rounds away."""
+    return bool(scores.min() >= -1e-6 and scores.max() <= 1 + 1e-6)
+
+
+def _as_logits(
+    scores: NDArray[np.float64], slack: float, file: Path, keys: Sequence[str]
+) -> NDArray[np.float64]:
+    """Scores from 0 to 1 as logits: the logarithms of probabilities, or as they are.
+
+    They are probabilities where every row sums to 1 within `slack`, and each row is then divided by
+    its sum. They are logits where every row sums to more than probabilities ever do. Between the
+    two lies what would be scored wrongly either way; it is refused.
+    """
+    sums = scores.sum(axis=1)
+    off = np.abs(sums - 1) > slack
+    if not off.any():
+        return np.asarray(np.log(np.maximum(scores / sums[:, None], LEAST)))
+    if (sums > 1 + MOST_SLACK).all():
+        return scores
+    first = int(off.argmax())
+    raise UserError(
+        f"{file}: the scores of {keys[first]} sum to {sums[first]:.6g}, so they are neither "
+        f"probabilities (1, give or take {slack:.2g}) nor plainly logits (some below 0 or above "
+        "1); write probabilities with more decimals, or logits"
+    )
+
+
+def _slack(written: Iterable[str], classes: int) -> float:
+    """By how much rounding may move the sum of a row's probabilities: half a unit of the last
+    decimal that the file has, for each class."""
+    enough, most = SLACK / (0.5 * classes), 0
+    for text in written:
+        # "1.23e-05" was rounded to three digits like "0.123", not to seven decimals.
+        most = max(most, len(text.strip().lower().partition("e")[0].partition(".")[2]))
+        if 10.0**-most <= enough:
+            return SLACK
+    return min(MOST_SLACK, classes * 0.5 * 10.0**-most)

@@ -17,6 +17,8 @@ from triptych.study import Predictions
 
 FILES = (".json", ".svg")
 """How the files are named that lie beside the arms' folders."""
+LONGEST_NAME = 200
+"""Letters of an arm's name: disks take 255, and what is kept beside an arm adds to it."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,11 @@ def check(comparison: Comparison, metrics: Collection[str], beside: Collection[s
         # Beside the arms' folders lie the comparison's own files, such as `verdict.json`.
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.lower().endswith(FILES):
             raise UserError(f"an arm's name is a folder's name: '{name}' will not do")
+        if len(name) > LONGEST_NAME:
+            raise UserError(
+                f"an arm's name is a folder's name: '{name[:40]}…' has {len(name)} letters, "
+                f"at most {LONGEST_NAME} will do; a comparison's file can give it a shorter one"
+            )
     if comparison.metric not in metrics:
         raise UserError(
             f"--metric {comparison.metric}: {comparison.study} has {', '.join(metrics)}"

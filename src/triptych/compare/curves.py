@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from triptych.compare.folder import cell
 from triptych.errors import UserError
@@ -63,12 +63,12 @@ def points_of_arm(folder: Path, arm: str, seeds: Iterable[int], metric: str) -> 
             if samples is None and rate is not None:
                 samples = rate * event["epoch"]
             # Only a training event has a learning rate.
-            split = TRAIN if "lr" in event else str(event["split"])
+            split = TRAIN if "lr" in event else event["split"]
             names = (LOSS,) if split == TRAIN else dict.fromkeys((curve_metric(metric), LOSS))
             points += [
                 Point(event["epoch"], arm, seed, split, name, event[name], samples)
                 for name in names
-                if name in event
+                if name in event and (event[name] is None or _is_number(event[name]))
             ]
     return points
 
@@ -83,20 +83,22 @@ def _samples_an_epoch(run: Path) -> float | None:
     result = read_result(run)
     if result is None or not result.get("epochs"):
         return None
-    return float(result["samples"] / result["epochs"])
+    samples, epochs = result.get("samples"), result["epochs"]
+    return float(samples / epochs) if _is_number(samples) and _is_number(epochs) else None
 
 
 def _told(run: Path) -> Iterator[tuple[dict[str, Any], float | None]]:
     """A run's events, with the samples until then where the run is a population."""
     if rounds := _rounds(run):
-        told = {best: list(_events(run / MEMBERS / str(best))) for best in {r.best for r in rounds}}
+        members = {past.best: run / MEMBERS / str(past.best) for past in rounds}
+        told = {best: events_in(member / METRICS) for best, member in members.items()}
         samples = 0
         for past in rounds:
             samples += sum(each.samples for each in past.outcomes)
             for event in told[past.best]:
                 if event.get("epoch") == past.epoch:
                     yield event, samples
-    for event in _events(run):
+    for event in events_in(run / METRICS):
         yield event, None
 
 
@@ -108,13 +110,30 @@ def _rounds(run: Path) -> list[Round]:
         return []  # killed before its first line was whole
 
 
-def _events(run: Path) -> Iterable[dict[str, Any]]:
+def events_in(file: Path) -> list[dict[str, Any]]:
+    """The events of a training: those of `records_in` that name their split."""
+    return [event for event in records_in(file) if isinstance(event.get("split"), str)]
+
+
+def records_in(file: Path) -> list[dict[str, Any]]:
+    """The records of a journal up to the first line that is not whole; none of no journal.
+
+    Left out are a line that is no record, such as `3`, and one whose epoch is no number.
+    """
     try:
-        lines = (run / METRICS).read_text().splitlines()
-    except FileNotFoundError:
-        return
+        lines = file.read_bytes().splitlines()
+    except OSError:
+        return []
+    found = []
     for line in lines:
         try:
-            yield json.loads(line)
+            record = json.loads(line)
         except ValueError:
-            return  # a run in work may be in the middle of its last line
+            break  # a run in work may be in the middle of its last line
+        if isinstance(record, dict) and _is_number(record.get("epoch", 0)):
+            found.append(record)
+    return found
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

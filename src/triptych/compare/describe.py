@@ -22,10 +22,14 @@ def _lines(verdict: Mapping[str, Any]) -> list[str]:
     if fixed:
         lines += [_fixed_arm(name, arm) for name, arm in verdict["arms"].items()]
     else:
-        lines += [_arm(name, arm) for name, arm in verdict["arms"].items()]
-        # Once a sequential plan is decided, the seeds that it did not run are not missing.
-        settled = plan["kind"] == "sequential" and all(
-            pair["verdict"] != "undecided" for pair in verdict["pairs"]
+        ended = plan.get("ended")
+        lines += [_arm(name, arm, over=bool(ended)) for name, arm in verdict["arms"].items()]
+        if ended:
+            lines.append(f"  The plan has ended: {ended}.")
+        # Once a sequential plan is decided or has ended, the seeds that it did not run are not
+        # missing.
+        settled = plan["kind"] == "sequential" and (
+            ended or all(pair["verdict"] != "undecided" for pair in verdict["pairs"])
         )
         lines += [
             f"  {name} seed {seed}: {state}"
@@ -80,9 +84,10 @@ def _plan(plan: Mapping[str, Any]) -> str:
     return "fixed predictions"
 
 
-def _arm(name: str, arm: Mapping[str, Any]) -> str:
+def _arm(name: str, arm: Mapping[str, Any], *, over: bool = False) -> str:
+    """One arm's mean and costs; `over` says that none of its seeds is still to come."""
     if arm["mean"] is None:
-        return f"  {name:<24} no score yet"
+        return f"  {name:<24} no score{'' if over else ' yet'}"
     spread = "" if arm["std"] is None else f" ± {arm['std']:.4f}"
     text = f"  {name:<24} {arm['mean']:.4f}{spread} (n = {arm['n']})"
     cost = arm["cost"]

@@ -11,13 +11,15 @@ COMPARISON/comparison.json   the plan
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from triptych.compare.comparison import Comparison
 from triptych.errors import UserError
-from triptych.recipe import PLACES
+from triptych.recipe import PLACES, Recipe
 from triptych.run import make_folder, read_json, read_result, write_json
 
 PLAN, EXTENSION, VERDICT = "comparison.json", "extension.json", "verdict.json"
@@ -63,7 +65,10 @@ def open_folder(folder: Path, comparison: Comparison) -> tuple[Seeds, Seeds]:
 
 
 def look_into(folder: Path, comparison: Comparison) -> tuple[Seeds, Seeds]:
-    """As `open_folder`, and nothing is written; a folder that is not there is an empty one."""
+    """As `open_folder`, and nothing is written; a folder that is not there is an empty one.
+
+    Raises UserError also where a cell is a run of another recipe or seed.
+    """
     theirs = _plan(folder)
     if theirs is None:
         return comparison.seeds, comparison.seeds
@@ -72,13 +77,22 @@ def look_into(folder: Path, comparison: Comparison) -> tuple[Seeds, Seeds]:
     file = folder / EXTENSION
     extended = tuple(read_json(file)["seeds"]) if file.exists() else ()
     more = tuple(seed for seed in comparison.seeds if seed not in planned + extended)
+    for arm, recipe in comparison.recipes():
+        ours = _plain(dataclasses.asdict(recipe))
+        for seed in planned + extended + more:
+            refuse_other_run(cell(folder, arm, seed), ours, seed, _defaults(recipe))
     return planned, planned + extended + more
 
 
 def _record(comparison: Comparison) -> dict[str, Any]:
     """The plan as its file gives it back."""
-    plan: dict[str, Any] = json.loads(json.dumps(comparison.record(), default=str))
-    return plan
+    return _plain(comparison.record())
+
+
+def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as a file gives it back: tuples become lists."""
+    found: dict[str, Any] = json.loads(json.dumps(dict(record), default=str))
+    return found
 
 
 def _plan(folder: Path) -> dict[str, Any] | None:
@@ -150,21 +164,82 @@ def _first_difference(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, An
     if set(old) != set(new):  # in the file they are sorted
         return "arms", ", ".join(old), ", ".join(sorted(new))
     for name, arm in new.items():
-        for field, value in arm.items():
-            theirs = old[name].get(field, value)
-            if field not in PLACES and theirs != value:
-                return f"{name}'s {field}", theirs, value
+        if found := _first_field(old[name], arm):
+            field, theirs, value = found
+            return f"{name}'s {field}", theirs, value
     return None
 
 
+def _first_field(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first field in which a recipe differs from an older record of one: name, there, here."""
+    for field, value in new.items():
+        theirs = old.get(field, value)
+        if field not in PLACES and theirs != value:
+            return field, theirs, value
+    return None
+
+
+def _defaults(recipe: Recipe) -> dict[str, Any]:
+    """What the fields of a recipe are where nobody sets them."""
+    fields = dataclasses.fields(recipe)
+    return _plain({f.name: f.default for f in fields if f.default is not dataclasses.MISSING})
+
+
+def refuse_other_run(
+    place: Path, recipe: Mapping[str, Any], seed: int, otherwise: Mapping[str, Any]
+) -> None:
+    """Raise UserError where a cell's folder holds a run of another recipe or seed, naming both.
+
+    As of a run's own folder: where its data lies is no difference, and of a field that an older run
+    did not know it has what stands in `otherwise`. A cell that does not say it is taken as it is.
+    """
+    file = place / "recipe.json"
+    if not file.exists():
+        return
+    record = read_json(file)
+    theirs = record.get("recipe")
+    found = None
+    if isinstance(theirs, dict):
+        found = _first_field(dict(otherwise) | theirs, recipe)
+    if found is None and record.get("seed", seed) != seed:
+        found = "seed", record["seed"], seed
+    if found is not None:
+        field, old, new = found
+        raise UserError(
+            f"{place} is the folder of another run: its {field} is {old}, here it is {new}; remove "
+            "the folder, so that the cell is trained anew, or choose another --out"
+        )
+
+
+def refuse_no_result(file: Path, result: Mapping[str, Any]) -> None:
+    """Raise UserError where a cell's `result.json` lacks what a verdict is made of."""
+    scores, times = result.get("scores"), result.get("times")
+    lacks = {
+        "scores": not isinstance(scores, dict) or any(isinstance(v, str) for v in scores.values()),
+        "data": not isinstance(result.get("data"), str),
+        "diverged": not isinstance(result.get("diverged"), bool),
+        "times": not isinstance(times, dict) or not isinstance(times.get("seconds"), int | float),
+    }
+    if missing := [name for name, lack in lacks.items() if lack]:
+        raise UserError(
+            f"{file} is no result of a run: its {missing[0]} is missing or not of this program; "
+            "restore it, or remove it and the same command trains the cell again"
+        )
+
+
 def cell_state(folder: Path, arm: str, seed: int) -> dict[str, Any]:
-    """How far a cell is: `state` is done, failed, begun or missing; a result where it is done."""
+    """How far a cell is: `state` is done, failed, begun or missing; a result where it is done.
+
+    Raises UserError where a result is none (`refuse_no_result`).
+    """
     place = cell(folder, arm, seed)
     result = read_result(place)
     if result is not None:
+        refuse_no_result(place / "result.json", result)
         return {"state": "done", "result": result}
     if (record := failure(folder, arm, seed)).exists():
-        return {"state": "failed", "error": read_json(record)["error"]}
+        why = read_json(record).get("error")
+        return {"state": "failed", "error": why or f"{record.name} does not say why"}
     steps = [int(p.name[5:]) for p in place.glob("checkpoints/step-*") if p.name[5:].isdecimal()]
     if steps or (place / "recipe.json").exists():
         return {"state": "begun", "step": max(steps, default=0)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
 import re
 import sys
@@ -22,6 +23,8 @@ FOLDER = "comparisons"
 DATA_OF_RECIPES = (
     "--data and --split are for fixed arms alone; recipes name their data: --set data=…"
 )
+LONGEST = 100
+"""Letters of a folder's name that is made of what is compared."""
 MADE_BY = "comparison"
 """The function of a comparison's file that returns it."""
 
@@ -255,10 +258,17 @@ def _on_data(comparison: Comparison, data: str | None, split: str | None) -> Com
 
 
 def folder_name(what: Sequence[str], predictions: Sequence[str]) -> str:
-    """A folder's name for what is compared; predictions that join recipes are not part of it."""
+    """A folder's name for what is compared; predictions that join recipes are not part of it.
+
+    A long one ends with a digest of the whole, as no disk takes names of any length.
+    """
     texts = what or predictions
     words = [Path(text).stem if text.endswith(".py") else without_places(text) for text in texts]
-    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(words)).strip("-")
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(words)).strip("-")
+    if len(name) <= LONGEST:
+        return name
+    digest = hashlib.sha256("\n".join(words).encode(errors="surrogateescape")).hexdigest()[:8]
+    return f"{name[: LONGEST - 9].rstrip('-')}-{digest}"
 
 
 def changed(

@@ -44,6 +44,8 @@ def verdict_of(
     if comparison.until_decided:
         shown = shown_seeds(cells, comparison.metric, planned)
         plan["shown"] = list(shown)
+        if why := _ended(cells, planned, comparison.metric, pairs):
+            plan["ended"] = why
     record = {
         "question": comparison.question,
         "study": comparison.study,
@@ -66,6 +68,22 @@ def verdict_of(
             "pairs": _pairs(folder, comparison, study, cells, seeds, scored),
         }
     return record
+
+
+def _ended(
+    cells: Cells, planned: tuple[int, ...], metric: str, pairs: Iterable[Mapping[str, Any]]
+) -> str | None:
+    """Why a sequential plan is over while pairs are undecided; None where it goes on or is settled.
+
+    The seed that can never be complete is waited for until all of its cells have ended.
+    """
+    following = planned[len(leading_seeds(cells, planned, metric)) :]
+    states = [of[seed]["state"] for of in cells.values() for seed in following[:1]]
+    if "missing" in states or "begun" in states:
+        return None
+    if all(pair["verdict"] != "undecided" for pair in pairs):
+        return None
+    return _no_further(cells, following, metric)
 
 
 def _notes(comparison: Comparison, cells: Cells) -> dict[str, Any]:
@@ -169,7 +187,7 @@ def _pairs(
     for judgement in judgements:
         arm, baseline = judgement.arm, judgement.baseline
         differs = differences(recipes[baseline], recipes[arm])
-        lacking = _lacking(cells, seeds, arm, baseline, metric)
+        lacking = _lacking(comparison, cells, seeds, arm, baseline)
         record = judgement.as_dict() | {
             "differs": {key: list(pair) for key, pair in differs.items()},
             "new_items": _new_items(folder, comparison, study, seeds, judgement)
@@ -207,7 +225,7 @@ def judge(
     comparands, lacking = [], {}
     for arm, baseline in comparison.judged():
         (a, diverged_a), (b, diverged_b) = of(arm), of(baseline)
-        if reason := _lacking(cells, seeds, arm, baseline, metric):
+        if reason := _lacking(comparison, cells, seeds, arm, baseline):
             lacking[arm, baseline] = reason
             # Not looked at; Holm counts the pair all the same.
             a, b, diverged_a, diverged_b = [0.0], [0.0], 0, 0
@@ -218,9 +236,7 @@ def judge(
         found = stats.judge_sequential(
             comparands, comparison.margin, n_max, higher_is_better=higher
         )
-        # Seeds are looked at in their order: none after one that will never be complete.
-        if end := _scoreless(cells, cells, comparison.seeds[len(seeds) :][:1], metric):
-            note = f"{end}: no further seed is looked at"
+        if note := _no_further(cells, comparison.seeds[len(seeds) :], metric):
             found = [
                 replace(each, warnings=(*each.warnings, note))
                 if each.verdict == "undecided"
@@ -235,11 +251,13 @@ def judge(
 
 
 def _lacking(
-    cells: Cells, seeds: tuple[int, ...], arm: str, baseline: str, metric: str
+    comparison: Comparison, cells: Cells, seeds: tuple[int, ...], arm: str, baseline: str
 ) -> str | None:
-    """Why a pair is not to be looked at yet; None where all of its seeds are there."""
+    """Why a pair is not to be looked at yet, or never; None where all of its seeds are there."""
+    metric = comparison.metric
     if not seeds:
-        return "no seed is complete in all arms yet"
+        never = _scoreless(cells, cells, comparison.seeds[:1], metric)
+        return never or "no seed is complete in all arms yet"
     if without := _scoreless(cells, (arm, baseline), seeds, metric):
         return without
     a, b = (len(complete(cells[name], seeds, metric)) for name in (arm, baseline))
@@ -258,6 +276,16 @@ def _scoreless(
         and score_of(state, metric) is None
     ]
     return f"{', '.join(found)} ended without a score ({metric})" if found else None
+
+
+def _no_further(cells: Cells, following: tuple[int, ...], metric: str) -> str | None:
+    """Why a sequential plan looks at none of the seeds that follow the complete ones; None where it
+    may.
+
+    Seeds are looked at in their order: none after one that will never be complete.
+    """
+    end = _scoreless(cells, cells, following[:1], metric)
+    return end and f"{end}: no further seed is looked at"
 
 
 def leading_seeds(cells: Cells, seeds: tuple[int, ...], metric: str) -> tuple[int, ...]:
@@ -329,7 +357,9 @@ def _plan(
     both = [seed for seed in a if seed in b]
     n = len(both) if comparison.paired else min(len(a), len(b))
     if n == 0:
-        return {"seeds": None, "low": None, "high": None, "reason": "no seed is complete yet"}
+        over = _no_further(cells, comparison.seeds[len(seeds) :], metric)
+        reason = "no seed is complete" if over else "no seed is complete yet"
+        return {"seeds": None, "low": None, "high": None, "reason": reason}
     plan = stats.plan_seeds(
         stats.summary(list(a.values())).std,
         stats.summary(list(b.values())).std,

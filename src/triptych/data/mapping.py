@@ -65,7 +65,7 @@ class ClassMapping:
             strange = int(labels[mapped < 0][0])
             raise UserError(
                 f"predicted label id {strange} has no meaning in {self.target.name} "
-                f"(mapping: {self.name}); name it in a --map FILE"
+                f"(mapping: {self.name}); `triptych evaluate` takes its meaning from a --map FILE"
             )
         return mapped.astype(np.uint8)
 
@@ -91,7 +91,8 @@ def mapping_between(source: ClassSet, target: ClassSet) -> ClassMapping:
         return ClassMapping(target, ids, f"{source.name} to {target.name}", names)
     raise UserError(
         f"no mapping is known from the model's classes ({source.name}, {len(source)}) to the "
-        f"data's ({target.name}, {len(target)}); give one with --map FILE"
+        f"data's ({target.name}, {len(target)}); `triptych evaluate` takes one as --map FILE, "
+        "elsewhere a model must label in the data's classes"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from triptych.data.without_place import DATA_FIELD, data_name
 from triptych.own_model import without_place, without_places
+from triptych.recipe import STUDIES
 
 KEPT_RUNTIME = ("device", "system", "python", "versions", "commit")
 # Absolute, in a home, or relative with dots: `/a/b`, `~/a`, `../a`, `file:///a`.
@@ -41,13 +42,25 @@ def clean(value: Any, folder: Path, key: str = "", name_data: bool = False) -> A
 
 
 def without_paths(text: str, folder: Path) -> str:
-    """A text in which the comparison's folder is not named and a path is a file's name."""
+    """A text in which the comparison's folder is a word for it and a path is a file's name.
+
+    A folder of one name, as `--out tiny` makes it, stays where it is not told from the root: that
+    name may as well be an arm's, or a word of the question.
+    """
     text = without_places(text)
-    places = {str(folder.resolve()): "COMPARISON", str(folder): "COMPARISON", str(Path.home()): "~"}
+    places = {str(folder.resolve()): "COMPARISON", str(Path.home()): "~"}
+    if _is_no_word(folder):
+        places = {str(folder): "COMPARISON"} | places
     for place, word in places.items():
         if len(place) > 1:
             text = re.sub(rf"(?<![\w./-]){re.escape(place)}(?![\w.-])", word, text)
     return _PATH.sub(lambda found: found[0].rstrip("/").rpartition("/")[2], text)
+
+
+def _is_no_word(folder: Path) -> bool:
+    """Whether a folder's path can be told from a name: `runs/c`, but neither `c` nor a recipe's,
+    such as `classify/tiny`."""
+    return len(folder.parts) > 1 and folder.parts[0] not in STUDIES
 
 
 def runtime(record: Mapping[str, Any]) -> dict[str, Any]:

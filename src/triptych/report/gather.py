@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from triptych.compare.folder import PLAN, cell
+from triptych.compare.curves import events_in, records_in
+from triptych.compare.folder import PLAN, cell, failure, refuse_no_result, refuse_other_run
 from triptych.errors import UserError
 from triptych.evaluation_folder import SCORES, evaluations_in, is_aside
 from triptych.report.compact import FILE, compact
 from triptych.report.privacy import Anonymous
 from triptych.report.store import Store
-from triptych.run import METRICS, read_json
+from triptych.run import METRICS, read_json, read_result
 
 Kind = Literal["comparison", "run", "evaluation", "bench", "predictions"]
 MOST_TRAINING_EVENTS = 250
@@ -37,6 +38,9 @@ _SIGNS: tuple[tuple[Kind, str], ...] = (
     ("bench", "bench.json"),
     ("predictions", "summary.json"),
 )
+
+_ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+"""What reading a record raises that is JSON, but none of this program."""
 
 
 @dataclass
@@ -68,8 +72,8 @@ def gather(places: Sequence[Path], hidden: Anonymous | None = None) -> Gathered:
             reader = _Reader(found, number, folder, hidden)
             try:
                 reader.read(kind)
-            except UserError as error:
-                found.problems.append(f"{folder} was left out: {error}")
+            except (UserError, *_ODD) as error:
+                found.problems.append(f"{folder} was left out: {_said(error)}")
                 gone = [n for n in found.store.records if n.startswith(f"{number}/")]
                 for name in gone:
                     del found.store.records[name]
@@ -81,6 +85,13 @@ def gather(places: Sequence[Path], hidden: Anonymous | None = None) -> Gathered:
         shown = [hidden.text(problem, Path()) for problem in found.problems]
         found.problems[:] = shown
     return found
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"its records are not as this program knows them ({text})"
 
 
 def _folders(place: Path, depth: int = DEPTH) -> tuple[list[tuple[Kind, Path]], list[Path]]:
@@ -158,11 +169,11 @@ class _Reader:
             for seed in (*plan.get("seeds", ()), *extension.get("seeds", ())):
                 place = cell(self._folder, arm, seed)
                 where = f"{arm}/seed-{seed}"
-                self._json(place.with_name(f"seed-{seed}.failed.json"), f"{arm}/", needed=False)
-                if not place.is_dir():
-                    continue
                 try:
-                    self._run(place, f"{where}/", study, scores)
+                    self._json(failure(self._folder, arm, seed), f"{arm}/", needed=False)
+                    if place.is_dir():
+                        self._cell(place, plan["arms"][arm], seed)
+                        self._run(place, f"{where}/", study, scores)
                 except UserError as error:
                     self._drop(where, f"{where} was left out: {error}")
         for arm in fixed or (plan["arms"] if not plan.get("seeds") else ()):
@@ -172,16 +183,23 @@ class _Reader:
                 except UserError as error:
                     self._drop(arm, f"{arm} was left out: {error}")
 
+    def _cell(self, place: Path, recipe: Any, seed: int) -> None:
+        """Raise UserError where a cell is of another recipe or seed, or its result is none."""
+        if isinstance(recipe, dict):
+            refuse_other_run(place, recipe, seed, {})
+        if (result := read_result(place)) is not None:
+            refuse_no_result(place / "result.json", result)
+
     def _run(self, run: Path, under: str, study: str, scores: Sequence[str]) -> None:
         for name in ("result.json", "recipe.json", "runtime.json", "audit.json"):
             self._json(run / name, under, needed=False)
         for part in sorted(run.glob("folds/*/audit.json")):
             self._json(part, f"{under}folds/{part.parent.name}/")
-        self._journal(run / METRICS, under)
+        self._metrics(run / METRICS, under)
         if (run / "lineage.jsonl").exists():
-            self._journal(run / "lineage.jsonl", under)
+            self._events(run / "lineage.jsonl", under, records_in(run / "lineage.jsonl"))
             for member in sorted(run.glob(f"members/*/{METRICS}")):
-                self._journal(member, f"{under}members/{member.parent.name}/")
+                self._metrics(member, f"{under}members/{member.parent.name}/")
         for place in evaluations_in(run / "evaluations"):
             try:
                 self._evaluation(place, f"{under}evaluations/{place.name}/", study, scores)
@@ -219,30 +237,28 @@ class _Reader:
         self._found.store.put(self._name(under + file.name), shown)
         return value
 
-    def _journal(self, file: Path, under: str) -> None:
-        """The whole events of a journal; of those of training so many as make a curve."""
-        try:
-            lines = file.read_text().splitlines()
-        except (OSError, UnicodeDecodeError):
-            return
-        events = []
-        for line in lines:
-            try:
-                events.append(json.loads(line))
-            except ValueError:
-                break  # a run in work may be in the middle of its last line
+    def _metrics(self, file: Path, under: str) -> None:
+        """The events of a run; of those of training so many as make a curve."""
+        events = events_in(file)
         epochs = [event["epoch"] for event in events if "lr" in event and "epoch" in event]
         step = -(-len(epochs) // MOST_TRAINING_EVENTS)
-        kept = [
-            json.dumps(event, sort_keys=True)
-            for event in events
-            if "lr" not in event
-            or "epoch" not in event
-            or event["epoch"] % max(step, 1) == 0
-            or event["epoch"] in (epochs[0], epochs[-1])
-        ]
-        if kept:
-            self._put(under + file.name, ("\n".join(kept) + "\n").encode())
+        self._events(
+            file,
+            under,
+            [
+                event
+                for event in events
+                if "lr" not in event
+                or "epoch" not in event
+                or event["epoch"] % max(step, 1) == 0
+                or event["epoch"] in (epochs[0], epochs[-1])
+            ],
+        )
+
+    def _events(self, file: Path, under: str, events: Iterable[dict[str, Any]]) -> None:
+        lines = [json.dumps(event, sort_keys=True) + "\n" for event in events]
+        if lines:
+            self._put(under + file.name, "".join(lines).encode())
 
     def _put(self, name: str, content: bytes) -> None:
         self._found.store.records[self._name(name)] = content

@@ -134,12 +134,13 @@ class Cells:
 
     states: Mapping[str, str]
     needless: bool
-    """Whether cells are missing because a sequential plan was decided without them."""
+    """Whether cells are missing because a sequential plan was decided, or ended, without them."""
 
     @classmethod
     def of(cls, verdict: Verdict, arm: str) -> Cells:
-        settled = verdict["plan"]["kind"] == "sequential" and all(
-            pair["verdict"] != "undecided" for pair in verdict["pairs"]
+        settled = verdict["plan"]["kind"] == "sequential" and (
+            "ended" in verdict["plan"]
+            or all(pair["verdict"] != "undecided" for pair in verdict["pairs"])
         )
         return cls(verdict["arms"][arm]["states"], settled)
 

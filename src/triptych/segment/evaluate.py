@@ -21,6 +21,7 @@ from triptych.progress import bar
 from triptych.segment.labeller import FrameKey, Labeller
 from triptych.segment.media import Shown
 from triptych.segment.metrics import boundary_f, confusion_matrix
+from triptych.segment.models.label_folder import LabelFolder
 from triptych.segment.scores import Item, items_table, scores_of
 
 TOLD = ("weights", "weights_digest", "size", "scales", "tile", "runtime")
@@ -42,6 +43,8 @@ def evaluate(
     compared at the truth's size. Frames are labelled `batch_size` at a time where their sizes
     agree; all counts are per image, so it decides speed only. The record also says what the
     labeller tells of itself (`TOLD`, see `NetworkLabeller`; null for label images), and `about`.
+    Of a folder of label images `LabelFolder.for_data` says which file is a frame's and what ids
+    mean.
 
     With `out`, the folder gets `scores.json` and `items.parquet` (per image; all scores follow
     from it, see `triptych.segment.scores`) and some frames as pictures (see `Shown`), in one
@@ -51,6 +54,8 @@ def evaluate(
     """
     if batch_size < 1:
         raise UserError(f"--batch-size must be at least 1, not {batch_size}")
+    if isinstance(labeller, LabelFolder):
+        labeller = labeller.for_data(data, guess_classes=mapping is None)
     if mapping is None:
         mapping = mapping_between(labeller.classes, data.classes)
     with nullcontext() if out is None else replaced_folder(out) as part:
@@ -93,7 +98,7 @@ def score_frames(
         items: dict[int, Item] = {}
         for members in _equal_sizes(loaded):
             images = np.stack([loaded[member][0] for member in members])
-            keys = [FrameKey(Path(data.keys[indices[m]]).name, indices[m]) for m in members]
+            keys = [FrameKey(data.keys[indices[m]], indices[m]) for m in members]
             with turns:
                 predicted = labeller.labels(images, keys, loaded[members[0]][1].shape)
             for member, labels in zip(members, predicted, strict=True):

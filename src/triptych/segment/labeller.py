@@ -17,7 +17,7 @@ class FrameKey:
     """Which frame a picture is, for models that are folders of label images."""
 
     stem: str
-    """The picture's file name without its ending; of a video, the video's."""
+    """The picture's file name without its ending; of a video, the video's; of data, the key."""
     index: int
     """Position in the folder (natural order) or in the video, from 0."""
 

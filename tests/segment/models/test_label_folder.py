@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from triptych.data.classes import CAMVID, CITYSCAPES, VOID
+from triptych.data.classes import CAMVID, CITYSCAPES, VOID, ClassSet
+from triptych.data.frames import FrameFiles, LabelCode
 from triptych.errors import UserError
 from triptych.segment.labeller import FrameKey
 from triptych.segment.models.label_folder import LabelFolder
@@ -31,6 +33,7 @@ def test_frames_are_found_by_name_then_by_natural_position(tmp_path: Path) -> No
     folder = LabelFolder(tmp_path)
     assert folder.classes is CITYSCAPES
     assert read(folder, "frame10", 0).tolist() == [[10] * 6] * 4
+    folder = LabelFolder(tmp_path)
     assert [read(folder, "clip", index)[0, 0] for index in range(3)] == [1, 2, 10]
     with pytest.raises(UserError, match=r"no label image for frame 3 \(clip\), there are 3"):
         read(folder, "clip", 3)
@@ -44,6 +47,22 @@ def test_sub_folders_are_searched_by_name_only(tmp_path: Path) -> None:
     assert read(folder, "bremen/a_2")[0, 0] == 4
     with pytest.raises(UserError, match="no label image for frame 0"):
         read(folder, "clip", 0)
+
+
+@pytest.mark.parametrize("stems", [("a", "b", "c"), ("b", "a", "c")])
+def test_a_position_never_stands_in_for_a_missing_name(
+    tmp_path: Path, stems: tuple[str, ...]
+) -> None:
+    for name in ("a", "c", "d"):
+        write(tmp_path / f"{name}.png", 1)
+    folder = LabelFolder(tmp_path)
+
+    def read_all() -> None:
+        for index, stem in enumerate(stems):
+            read(folder, stem, index)
+
+    with pytest.raises(UserError, match=r"no label image for frame \d \(b\), while other frames"):
+        read_all()
 
 
 def test_a_batch_is_stacked(tmp_path: Path) -> None:
@@ -120,3 +139,114 @@ def test_broken_classes_are_refused_in_one_line(tmp_path: Path, record: str) -> 
     with pytest.raises(UserError, match=r"classes\.json") as refused:
         LabelFolder(tmp_path)
     assert "\n" not in str(refused.value)
+
+
+class Data:
+    """Frames of which only the keys and classes matter."""
+
+    name, split = "made", "val"
+
+    def __init__(self, keys: Sequence[str], classes: ClassSet = CITYSCAPES) -> None:
+        self.keys, self.groups, self.classes = keys, ["drive"] * len(keys), classes
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        raise AssertionError
+
+    def fingerprint(self) -> str:
+        return "f" * 64
+
+
+def on_data(folder: Path, *keys: str) -> list[int]:
+    """The label that each of the frames gets."""
+    bound = LabelFolder(folder).for_data(Data(keys))
+    return [int(read(bound, key, index)[0, 0]) for index, key in enumerate(keys)]
+
+
+def test_positions_are_taken_where_no_name_matches_and_the_counts_are_equal(tmp_path: Path) -> None:
+    for index in (1, 2, 10):
+        write(tmp_path / f"out{index}.png", index)
+    assert on_data(tmp_path, "f1", "f10", "f2") == [1, 10, 2]
+    for keys in (("f1", "f2"), ("f1", "f2", "f3", "f4")):
+        wanted = rf"no label image for frame 0 \(f1\): .* 3 files .* {len(keys)} frames"
+        with pytest.raises(UserError, match=wanted):
+            on_data(tmp_path, *keys)
+
+
+def test_a_frame_without_a_label_image_is_named(tmp_path: Path) -> None:
+    for name in ("a", "c", "d"):
+        write(tmp_path / f"{name}.png", 1)
+    with pytest.raises(UserError, match=r"frame 1 \(b\), but 2 of 3 frames have one of their name"):
+        on_data(tmp_path, "a", "b", "c")
+
+
+def test_equal_stems_of_two_drives_are_two_files(tmp_path: Path) -> None:
+    write(tmp_path / "A" / "0.png", 3)
+    write(tmp_path / "B" / "0.png", 4)
+    assert on_data(tmp_path, "A/0", "B/0") == [3, 4]
+    with pytest.raises(UserError, match=r"frame 0 \(0\): there are 2 files 0\.png"):
+        on_data(tmp_path, "0")
+    (tmp_path / "B" / "0.png").unlink()
+    with pytest.raises(UserError, match=r"frame 1 \(B/0\), but 1 of 2"):
+        on_data(tmp_path, "A/0", "B/0")
+    with pytest.raises(UserError, match=r"frame 0 \(B/0\)"):
+        on_data(tmp_path, "B/0")
+
+
+def test_folders_do_not_count_where_only_one_side_has_them(tmp_path: Path) -> None:
+    write(tmp_path / "flat" / "a_1.png", 3)
+    write(tmp_path / "deep" / "aachen" / "a_1.png", 4)
+    assert on_data(tmp_path / "flat", "aachen/a_1") == [3]
+    assert on_data(tmp_path / "deep", "a_1") == [4]
+    assert on_data(tmp_path, "aachen/a_1") == [4]
+    with pytest.raises(UserError, match=r"frame 0 \(A/a_1\): a_1\.png may be that of another"):
+        on_data(tmp_path / "flat", "A/a_1", "B/a_1")
+
+
+def classes_on(folder: Path, data: Data | FrameFiles) -> ClassSet:
+    return LabelFolder(folder).for_data(data).classes
+
+
+def test_without_a_record_ids_are_the_classes_of_the_data_where_they_may_be(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", 10)
+    write(tmp_path / "b.png", 11)
+    write(tmp_path / "c.png", 255)
+    assert classes_on(tmp_path, Data("abc", CAMVID)) is CAMVID
+    assert LabelFolder(tmp_path).for_data(Data("abc", CAMVID), False).classes is CITYSCAPES
+    bound = LabelFolder(tmp_path).for_data(Data("abc", CAMVID))
+    assert [read(bound, key)[0, 0] for key in "abc"] == [10, VOID, VOID]
+    own = ClassSet("mine", tuple("abcdefghijkl"), ((0, 0, 0),) * 12)
+    assert classes_on(tmp_path, Data("abc", own)) is own
+
+
+def test_ids_beyond_camvid_are_cityscapes(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", 0)
+    write(tmp_path / "b.png", 13)
+    write(tmp_path / "other.png", 99)  # of no frame
+    assert classes_on(tmp_path, Data("ab", CAMVID)) is CITYSCAPES
+    assert classes_on(tmp_path, Data("a", CAMVID)) is CAMVID
+    own = ClassSet("mine", ("a", "b"), ((0, 0, 0),) * 2)
+    with pytest.raises(UserError, match=r"b\.png: id 13 is no class of the data \(made: mine, 0"):
+        classes_on(tmp_path, Data("ab", own))
+
+
+@pytest.mark.parametrize("value", [12, 20, 31])
+def test_ids_that_may_be_anything_ask_for_a_record(tmp_path: Path, value: int) -> None:
+    write(tmp_path / "a.png", value)
+    with pytest.raises(UserError, match=r"a\.png: id \d+ .*name the classes of .*classes\.json"):
+        classes_on(tmp_path, Data("a", CAMVID))
+
+
+def test_data_that_numbers_its_classes_with_gaps_asks_for_a_record(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", 1)
+    two = ClassSet("mine", ("a", "b"), ((0, 0, 0),) * 2)
+    for ids, clear in (({0: 0, 1: 1, 9: VOID}, True), ({0: VOID, 1: 0, 2: 1}, False), ({}, True)):
+        data = FrameFiles("folder", "val", two, LabelCode(ids), ())
+        data.keys = ("a",)
+        if clear:
+            assert classes_on(tmp_path, data) is two
+        else:
+            with pytest.raises(UserError, match=r"numbers its classes .*classes\.json"):
+                classes_on(tmp_path, data)

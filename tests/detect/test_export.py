@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+from torchvision.ops import boxes as box_ops
 
 from triptych.detect import export as module
+from triptych.detect.as_graph import never_of_nothing
 from triptych.detect.detections import Detections
 from triptych.detect.export import export, same_share
 from triptych.detect.exported import ExportedPredictor
@@ -60,6 +63,31 @@ def test_finds_the_same(network: DetectorNetwork, file: Path) -> None:
     same, compared = same_share(wanted, found)
     assert compared == 100
     assert same >= 98
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".xml"])
+def test_where_nothing_is_found_there_is_nothing(ending: str, tmp_path: Path) -> None:
+    sure = untrained_network("frcnn-tiny")
+    sure.model.roi_heads.score_thresh = 0.9
+    out = tmp_path / f"tiny{ending}"
+    export(sure, out, "onnx" if ending == ".onnx" else "openvino", SIZE)
+    predictor = ExportedPredictor(out)
+    for image in (picture(*SIZE), np.full((*SIZE, 3), 128, np.uint8)):
+        assert len(predictor.predict([image], [""])[0]) == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 300])
+def test_suppression_in_a_graph_is_torchvisions(count: int) -> None:
+    draw = torch.Generator().manual_seed(count)
+    boxes = torch.rand(count, 4, generator=draw) * 50
+    boxes[:, 2:] += boxes[:, :2]
+    scores = torch.rand(count, generator=draw)
+    groups = torch.randint(0, 4, (count,), generator=draw)
+    wanted = box_ops.batched_nms(boxes, scores, groups, 0.5)
+    with never_of_nothing():
+        found = box_ops.batched_nms(boxes, scores, groups, 0.5)
+    assert torch.equal(found, wanted)
+    assert count < 3 or 0 < len(found) < count
 
 
 def test_boxes_are_in_the_pixels_of_a_larger_picture(file: Path) -> None:

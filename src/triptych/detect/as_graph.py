@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import boxes as box_ops
+from torchvision.ops import nms
 
 from triptych.detect.models.detector import Detector
 from triptych.inference.pipeline import Size
@@ -44,3 +48,31 @@ class DetectorGraph(nn.Module):
         proposals, _ = model.rpn(batch, features)
         found, _ = model.roi_heads(features, proposals, batch.image_sizes)
         return found[0]["boxes"] * self.ratios, found[0]["scores"], found[0]["labels"]
+
+
+@contextmanager
+def never_of_nothing() -> Iterator[None]:
+    """While it is on, torchvision's detectors suppress boxes without asking whether there are any.
+
+    As a graph that question is an `If`, of which OpenVINO 2026.4 gives one box of uninitialised
+    memory where there are none.
+    """
+    plain = box_ops.batched_nms
+    box_ops.batched_nms = _batched_nms
+    try:
+        yield
+    finally:
+        box_ops.batched_nms = plain
+
+
+def _batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
+    """As `torchvision.ops.batched_nms`: boxes (N, 4) of each of the groups `idxs` (N,) by
+    themselves, which are laid side by side. One box more, without area, is in none of them."""
+    count = boxes.shape[0]
+    one = torch.zeros_like(boxes[:1].sum(dim=0, keepdim=True))
+    boxes = torch.cat([boxes, one])
+    scores = torch.cat([scores, one[:, 0]])
+    groups = torch.cat([idxs.to(boxes), one[:, 0]])
+    beside = groups * (boxes.max() + 1)
+    kept = nms(boxes + beside[:, None], scores, iou_threshold)
+    return torch.masked_select(kept, kept < count)

@@ -16,7 +16,7 @@ from torch import nn
 from triptych.aside import aside, made
 from triptych.data.labelled import Image
 from triptych.data.streets import scene
-from triptych.detect.as_graph import DetectorGraph
+from triptych.detect.as_graph import DetectorGraph, never_of_nothing
 from triptych.detect.detections import Detections
 from triptych.detect.exported import OUTPUTS, as_detections, as_file_input
 from triptych.detect.models.detector import Detector
@@ -185,7 +185,7 @@ def _write(
     graph: nn.Module, picture: Image, file: Path, form: Format, told: Mapping[str, str]
 ) -> None:
     onnx_file = file.with_suffix(".onnx")
-    with torch.no_grad():
+    with torch.no_grad(), never_of_nothing():
         # The newer exporter (dynamo) stops at non-maximum suppression: how many boxes go into it
         # depends on the picture.
         torch.onnx.export(

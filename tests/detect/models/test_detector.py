@@ -215,3 +215,16 @@ def test_under_bfloat16_boxes_keep_their_precision(
         terms = small(images, targets)
     assert isinstance(terms, dict)
     assert all(torch.isfinite(value) and value.dtype == torch.float32 for value in terms.values())
+
+
+@pytest.mark.parametrize("shape", [(2, 700), (1, 300), (900, 1), (3, 257)])
+def test_a_picture_that_is_all_length_is_looked_at_too(
+    small: Detector, shape: tuple[int, int]
+) -> None:
+    small.eval()
+    with torch.no_grad():
+        flat, plain = small([torch.rand(3, *shape), torch.rand(3, 96, 128)])
+    assert len(plain["boxes"]) > 0
+    height, width = shape
+    assert bool((flat["boxes"][:, 2] <= width).all())
+    assert bool((flat["boxes"][:, 3] <= height).all())

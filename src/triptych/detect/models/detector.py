@@ -11,17 +11,20 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.rpn import RPNHead
+from torchvision.ops import clip_boxes_to_image
 from torchvision.ops.poolers import initLevelMapper
 
 from triptych.detect.models.roi_pool import RoIPool
@@ -122,7 +125,10 @@ class Detector(FasterRCNN):  # type: ignore[misc]
         """See the class. Raises ValueError in training without targets."""
         if self.training and targets is None:
             raise ValueError("targets are needed in training")
-        sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
+        own = [_size(image) for image in images]
+        if not self.training:
+            images = [self._thick(image) for image in images]
+        sizes = [_size(image) for image in images]
         asked = list(targets) if self.training and targets is not None else None
         batch, wanted = self.transform(list(images), asked)
         features = self.backbone(batch.tensors.contiguous(memory_format=torch.channels_last))
@@ -138,7 +144,21 @@ class Detector(FasterRCNN):  # type: ignore[misc]
         if wanted is not None:
             return {**box_losses, **rpn_losses}
         detections: list[Prediction] = self.transform.postprocess(found, batch.image_sizes, sizes)
+        for index in range(len(own)):
+            if own[index] != sizes[index]:
+                boxes = detections[index]["boxes"]
+                detections[index]["boxes"] = clip_boxes_to_image(boxes, own[index])
         return detections
+
+    def _thick(self, image: Tensor) -> Tensor:
+        """A picture (3, H, W) of which a pixel is left when it is resized: one that is too flat has
+        its last row or column repeated."""
+        height, width = _size(image)
+        least = math.ceil(max(height, width) / self.settings.max_size) + 1
+        below, right = max(least - height, 0), max(least - width, 0)
+        if min(height, width) * self.settings.max_size > max(height, width):
+            return image
+        return F.pad(image[None], (0, right, 0, below), mode="replicate")[0]
 
     def every_output(self, images: Tensor) -> Tensor:
         """What detections are chosen from, flat: scores and boxes of the RPN everywhere, those of
@@ -234,3 +254,7 @@ def _with_area(target: Target) -> Target:
     boxes = target["boxes"].reshape(-1, 4)
     kept = (boxes[:, 2:] - boxes[:, :2] >= _SMALLEST).all(dim=1)
     return {**target, "boxes": boxes[kept], "labels": target["labels"][kept]}
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    return int(image.shape[-2]), int(image.shape[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +21,7 @@ from triptych.report.exported import latex
 from triptych.report.gather import MOST_TRAINING_EVENTS, gather
 from triptych.report.store import Store, read_store
 from triptych.report.style import svg_text
-from triptych.report.verify import look_at
+from triptych.report.verify import look_at, verify
 from triptych.report.write import Options, report
 
 
@@ -254,3 +255,16 @@ def test_a_bench(tmp_path: Path, metric: str) -> None:
     assert cells["s1.points.1.2"] == "0.5000"
     assert f"{metric} (%)" in cells["s1.speed"]
     assert "street" in cells["s1.speed"]
+
+
+def test_two_runs_of_one_recipe_are_told_apart(folders: ModuleType, tmp_path: Path) -> None:
+    folders.make_comparison(tmp_path / "c", "classify", items=24, seeds=1)
+    places = [tmp_path / name for name in ("here", "there")]
+    for place in places:
+        shutil.copytree(tmp_path / "c/first/seed-0", place / "seed-0")
+    report([*places, tmp_path / "c"], tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    for place in places:
+        assert f"seed 0 ({place}/seed-0)</h2>" in text
+    assert "Which is better? (" not in text
+    assert verify(tmp_path / "page.html")["problems"] == []

@@ -7,6 +7,7 @@ from the records that a page carries. Neither reads anything else. No torch is i
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,9 +83,18 @@ def build(store: Store) -> Page:
             page.going_on += _going_on(kind, Path(place) / number, verdicts.get(number))
             _add_media(section, [each for each in media if each["folder"] == number])
             page.sections.append(section)
+    _tell_apart(page.sections, {f"s{number}": name for number, _, name in folders})
     if len(page.sections) == 1:
         page.title = page.sections[0].title
     return page
+
+
+def _tell_apart(sections: list[Section], folders: Mapping[str, str]) -> None:
+    """Add its folder to the title of every section whose title another one has too."""
+    times = Counter(section.title for section in sections)
+    for section in sections:
+        if times[section.title] > 1:
+            section.title += f" ({folders[section.id]})"
 
 
 def _going_on(kind: str, folder: Path, found: Judged | None) -> int:

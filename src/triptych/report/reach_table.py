@@ -82,7 +82,10 @@ def _sign(side: Mapping[str, Any]) -> str:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return NOTHING if value is None else f"{value:,.{digits}f}"
+    """Below 10 with two digits: brief trainings take less than a second."""
+    if value is None:
+        return NOTHING
+    return f"{value:.2g}" if digits == 0 and value < 9.5 else f"{value:,.{digits}f}"
 
 
 def _interval(each: Verdict) -> str:

@@ -114,6 +114,21 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, damage
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
 
 
+def test_a_damaged_newest_checkpoint_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    work(tmp_path)
+    checkpoints = tmp_path / "checkpoints"
+    (checkpoints / "step-6" / "weights").write_bytes(b"")
+    for _ in range(2):
+        assert newest_checkpoint(tmp_path) == checkpoints / "step-4"
+    (said,) = caplog.messages
+    assert said == f"{checkpoints / 'step-6'} is damaged; taking the one before it"
+    (checkpoints / "step-4" / "weights").unlink()
+    with pytest.raises(UserError, match="step-6 is damaged, and no checkpoint before it is whole"):
+        newest_checkpoint(tmp_path)
+
+
 def test_metrics_after_the_checkpoint_are_cut_on_resuming(tmp_path: Path) -> None:
     state = Counter(step=2)
     with Run.open(tmp_path, RECIPE, 0, DATA) as run:

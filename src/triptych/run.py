@@ -58,6 +58,8 @@ _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 service."""
 _LOCKLESS: set[int] = set()
 """The file systems that were warned of."""
+_DAMAGED: set[Path] = set()
+"""The checkpoints that were warned of."""
 
 
 class Log(Protocol):
@@ -193,13 +195,31 @@ def unfinished(checkpoints: Path) -> list[Path]:
 
 
 def newest_checkpoint(folder: Path) -> Path:
-    """The newest whole checkpoint of a run. Raises UserError where there is none."""
+    """The newest whole checkpoint of a run; of a newer one that is damaged a warning tells once.
+
+    Raises UserError where there is none.
+    """
     if not (folder / "recipe.json").is_file():
         raise UserError(f"{folder} is not a run folder: it has no recipe.json")
+    damaged: list[Path] = []
     for checkpoint in newest_first(folder / CHECKPOINTS):
         if whole_record(checkpoint) is not None:
+            _warn_of_damage(damaged)
             return checkpoint
+        damaged.append(checkpoint)
+    if damaged:
+        raise UserError(
+            f"{damaged[0]} is damaged, and no checkpoint before it is whole: train {folder} again"
+        )
     raise UserError(f"{folder} has no checkpoint yet: train it first")
+
+
+def _warn_of_damage(checkpoints: list[Path]) -> None:
+    """Once for each checkpoint: one command asks for the newest more than once."""
+    for checkpoint in checkpoints:
+        if checkpoint not in _DAMAGED:
+            _DAMAGED.add(checkpoint)
+            log.warning("%s is damaged; taking the one before it", checkpoint)
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

@@ -114,7 +114,7 @@ def test_results_older_than_the_score_lack_it(fake: Any, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
-    [({"seeds": (0, 1)}, "fewer than 3 seeds"), ({"spread": 0.0}, "the seed changed nothing")],
+    [({"seeds": (0, 1)}, "fewer than 3 seeds"), ({"spread": 0.0}, "all runs of b scored 0.")],
 )
 def test_where_seeds_cannot_speak_there_is_a_difference_without_interval(
     fake: Any, tmp_path: Path, changes: dict[str, Any], reason: str

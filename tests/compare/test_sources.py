@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -259,7 +260,7 @@ def test_a_named_comparison_of_predictions(tmp_path: Path) -> None:
         (
             ("classify/tiny", "classify/tiny:lr=1"),
             {"predictions": ("x/y.csv", "x y.csv")},
-            "the arm x-y.csv is named twice",
+            "x/y.csv and x y.csv: no names tell these arms apart",
         ),
     ],
 )
@@ -268,6 +269,59 @@ def test_impossible_requests(
 ) -> None:
     with pytest.raises(UserError, match=message):
         asked(*what, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (["ra/seed-0/", "rb/seed-0/"], ["ra-seed-0", "rb-seed-0"]),
+        (["ra/seed-0/", "rb/seed-0/", "c.csv"], ["ra-seed-0", "rb-seed-0", "c"]),
+        (["x/ra/seed-0/", "x/rb/seed-0/"], ["ra-seed-0", "rb-seed-0"]),
+        (["ra/x/b/", "rb/x/b/", "rb/y/b/"], ["ra-x-b", "rb-x-b", "rb-y-b"]),
+        (["runs/b/", "b.onnx"], ["runs-b", "b"]),
+        (["p/b.onnx", "p/b.csv"], ["b.onnx", "b.csv"]),
+        (["p/b.onnx", "p/b.csv", "q/b.csv"], ["p-b.onnx", "p-b.csv", "q-b.csv"]),
+        (["runs/dabnet/", "dabnet"], ["runs-dabnet", "dabnet"]),  # beside a published model
+    ],
+)
+def test_equal_names_of_fixed_arms_are_told_apart_by_their_folders(
+    given: list[str], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay(given)
+    asked_for = [source.rstrip("/") for source in given]
+    found = asked(predictions=asked_for, data="cifar100").arms
+    assert list(found) == names
+    assert [arm.source for arm in found.values() if isinstance(arm, Predictions)] == asked_for
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["ra/b/", "ra/b/"], "the arm ra/b is named twice"),
+        (["ra/b/", "./ra/b/"], "the arm ./ra/b is named twice"),
+        (["b/", "../here/b/"], "the arm ../here/b is named twice"),
+        (["ra/b/", "rb/b/", "ra-b/"], "ra/b and rb/b: no names tell these arms apart"),
+    ],
+)
+def test_fixed_arms_that_are_the_same_or_cannot_be_told_apart(
+    given: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    lay(given)
+    with pytest.raises(UserError, match=re.escape(message)):
+        asked(predictions=[source.rstrip("/") for source in given], data="cifar100")
+
+
+def lay(sources: list[str]) -> None:
+    """Make these files and, where they end in a slash, folders; a bare name is nothing on disk."""
+    for source in sources:
+        if source.endswith("/"):
+            Path(source).mkdir(parents=True, exist_ok=True)
+        elif Path(source).suffix:
+            Path(source).parent.mkdir(exist_ok=True)
+            Path(source).touch()
 
 
 def test_a_folders_name_for_what_is_compared() -> None:

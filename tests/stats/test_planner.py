@@ -58,7 +58,7 @@ def test_cannot_say_from_one_seed(std_a: float | None, std_b: float | None, n: i
 
 def test_cannot_say_where_nothing_varies() -> None:
     found = plan_seeds(0.1, 0.0, 3, 0.01)
-    assert (found.seeds, found.reason) == (None, "cannot say: the seed changed nothing in an arm")
+    assert (found.seeds, found.reason) == (None, "cannot say: all runs of an arm scored the same")
 
 
 def test_bad_requests() -> None:
@@ -128,4 +128,4 @@ def test_equal_scores_give_no_plan(score: float) -> None:
     std = summary([score] * 3).std
     assert std == 0
     found = plan_seeds(std, 0.01, 3, 0.02)
-    assert (found.seeds, found.reason) == (None, "cannot say: the seed changed nothing in an arm")
+    assert (found.seeds, found.reason) == (None, "cannot say: all runs of an arm scored the same")

@@ -79,9 +79,10 @@ def test_not_significant_is_not_equivalent() -> None:
         ([0.5, 0.6], [0.7, 0.9], "fewer than 3 seeds"),
         (HIGH, LOW[:2], "fewer than 3 seeds"),
         (HIGH, LOW[:4], "unequal numbers of seeds: 5 and 4"),
-        (HIGH, [0.5] * 5, "the seed changed nothing in base"),
-        ([0.1 + 0.2, 0.3, 0.3], [0.5, 0.6, 0.7], "the seed changed nothing in arm"),
-        ([0.6] * 3, [0.5] * 3, "the seed changed nothing in arm and base"),
+        (HIGH, [0.5] * 5, "all runs of base scored 0.5000"),
+        ([0.1 + 0.2, 0.3, 0.3], [0.5, 0.6, 0.7], "all runs of arm scored 0.3000"),
+        ([0.0] * 3, [0.5, 0.6, 0.7], "all runs of arm scored 0.0000"),  # at its floor
+        ([0.6] * 3, [0.5] * 3, "all runs of arm scored 0.6000, all of base scored 0.5000"),
     ],
 )
 def test_no_verdict(a: list[float], b: list[float], reason: str) -> None:

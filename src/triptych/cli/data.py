@@ -50,7 +50,8 @@ def data_check(spec: str, as_json: bool) -> None:
     """Check a data set: labels or boxes, sizes, splits, copies.
 
     SPEC is camvid:DIR, cityscapes:DIR or folder:DIR (label maps), or voc2007:DIR, voc2012:DIR,
-    vocxml:DIR or coco:FILE.json,PICTURES (boxes).
+    vocxml:DIR or coco:FILE.json,PICTURES (boxes). How folder:DIR is laid out stands in
+    docs/segment.md, "Your own frames".
 
     Exit code 2 where training on it would be wrong.
     """

@@ -140,15 +140,56 @@ def from_predictions(
 
 
 def _fixed_arms(sources: Sequence[str], size: tuple[int, int] | None) -> dict[str, Predictions]:
-    """Fixed arms by names that a folder can have. Raises UserError where two are the same."""
-    arms: dict[str, Predictions] = {}
+    """Fixed arms by names that a folder can have.
+
+    An arm is called after its file or folder; those of equal names get their parent folders in
+    front. Raises UserError where a source is given twice or names cannot be told apart.
+    """
+    _refuse_twice(sources)
+    plain = [_arm_name(source) for source in sources]
+    names = dict(zip(sources, plain, strict=True))
+    for name in dict.fromkeys(plain):
+        clashing = [source for source in sources if names[source] == name]
+        if len(clashing) > 1:
+            others = {names[source] for source in sources if source not in clashing}
+            names |= _told_apart(clashing, others)
+    return {name: Predictions(source, size=size) for source, name in names.items()}
+
+
+def _refuse_twice(sources: Sequence[str]) -> None:
+    seen: set[str | Path] = set()
     for source in sources:
-        name = Path(source).stem if Path(source).exists() else source
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or "arm"
-        if name in arms:
-            raise UserError(f"the arm {name} is named twice")
-        arms[name] = Predictions(source, size=size)
-    return arms
+        place = Path(source).resolve() if Path(source).exists() else source
+        if place in seen:
+            raise UserError(f"the arm {source} is named twice")
+        seen.add(place)
+
+
+def _told_apart(sources: Sequence[str], others: set[str]) -> dict[str, str]:
+    """Names that differ, also from `others`: by the fewest parent folders that make them so.
+
+    Files that no folder tells apart keep their endings, too.
+    """
+    deepest = max(len(Path(source).parts) for source in sources)
+    for ending in (False, True):
+        for parents in range(deepest):
+            names = [_arm_name(source, parents, ending) for source in sources]
+            if len(others.union(names)) == len(others) + len(names):
+                return dict(zip(sources, names, strict=True))
+    raise UserError(
+        f"{' and '.join(sources)}: no names tell these arms apart; give a file or folder another "
+        "name"
+    )
+
+
+def _arm_name(source: str, parents: int = 0, ending: bool = False) -> str:
+    """What a fixed arm is called, with so many parent folders; a published model by its name."""
+    name, path = source, Path(source)
+    if path.exists():
+        above = [part for part in path.parts[:-1] if part not in (path.anchor, "..")]
+        own = path.name if ending and path.is_file() else path.stem
+        name = "-".join([*above[max(0, len(above) - parents) :], own])
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or "arm"
 
 
 def with_fixed_arms(

@@ -54,7 +54,7 @@ def plan_seeds(
     if n == 1 or std_a is None or std_b is None:
         return SeedPlan(None, None, None, f"cannot say from one seed; run {FEWEST_SEEDS}")
     if std_a <= 0 or std_b <= 0:
-        return SeedPlan(None, None, None, "cannot say: the seed changed nothing in an arm")
+        return SeedPlan(None, None, None, "cannot say: all runs of an arm scored the same")
     if std_paired is None:
         variance, estimated, df = (std_a**2 + std_b**2) / 2, 1.5, 2 * (n - 1)
     elif std_paired > 0:

@@ -146,7 +146,7 @@ def check_plan(margin: float, alpha: float) -> None:
 
 
 def unmoved(scores: Floats) -> bool:
-    """Whether the seed changed nothing: all scores (n,) are the same."""
+    """Whether all scores (n,) are the same: no deviation, so nothing to judge by."""
     return constant(scores, float(np.abs(scores).max()))
 
 
@@ -157,8 +157,10 @@ def refusal(pair: Comparand) -> str | None:
         return f"fewer than {FEWEST_SEEDS} seeds"
     if a.size != b.size:
         return f"unequal numbers of seeds: {a.size} and {b.size}"
-    still = [name for name, arm in ((pair.name, a), (pair.baseline, b)) if unmoved(arm)]
-    return f"the seed changed nothing in {' and '.join(still)}" if still else None
+    arms = ((pair.name, a), (pair.baseline, b))
+    still = [f"of {name} scored {arm[0]:.4f}" for name, arm in arms if unmoved(arm)]
+    # Not "the seed changed nothing": a score may be at its floor whatever the seed changed.
+    return f"all runs {', all '.join(still)}" if still else None
 
 
 def evidence_at(a: Floats, b: Floats, margin: float, is_paired: bool = False) -> Evidence | str:

@@ -379,4 +379,8 @@ class TestWeights:
     ) -> None:
         for file in run.glob("checkpoints/*/model.safetensors"):
             file.write_bytes(file.read_bytes()[:-1])
-        refused(capsys, self.evaluation(str(run), data), "has no checkpoint")
+        refused(
+            capsys,
+            self.evaluation(str(run), data),
+            "is damaged, and no checkpoint before it is whole",
+        )

@@ -251,6 +251,26 @@ def test_ended_just_before_its_result_and_gone_on_it_is_the_same(
     assert outcome(again) == outcome(out)
 
 
+def test_a_frame_of_two_drives_is_told_and_counted_in_the_folds_of_both(
+    tmp_path: Path, write_drives: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = write_drives(tmp_path / "CamVid", {"train": {"A": 2}, "val": {"B": 3}})
+    first, last = (min((data / split).iterdir()) for split in ("train", "val"))
+    shutil.copy(first, last)
+    out = tmp_path / "run"
+    start(recipe(data, epochs=1), out)
+    (told,) = caplog.messages  # before the first fold, not in each
+    assert told.startswith(
+        f"2 of 5 frames of camvid in their folds are also trained on ({first.stem} is {last.stem}"
+    )
+    for drive, images in (("A", 2), ("B", 3)):
+        counts = read_json(out / "folds" / drive / "audit.json")["copies_in_val"]
+        assert counts == {"exact": 1, "near": 0, "images": images}
+    assert read_json(out / "audit.json")["copies_in_val"] == {"exact": 2, "near": 0, "images": 5}
+    (line,) = (line for line in audit_run(out) if line.about == "copies in val")
+    assert line.finding == "flaw"
+
+
 class TestRefused:
     """One clear line, and no folder is left that would be in the way of the next try."""
 
@@ -363,6 +383,16 @@ def test_testimonies_are_summed_by_hand() -> None:
             "parameters_unmoved": 0, "entries_unmoved": [],
         "folds": {"A": one, "B": two},
     }  # fmt: skip
+
+
+def test_copies_are_summed_where_all_folds_counted_them() -> None:
+    one = told(copies_in_val={"exact": 1, "near": 2, "images": 10})
+    two = told(copies_in_val={"exact": 0, "near": 3, "images": 4})
+    summed = sum_of_testimonies({"A": one, "B": two})
+    assert summed["copies_in_val"] == {"exact": 1, "near": 5, "images": 14}
+    # A fold that ended before they were counted leaves no number of all.
+    for parts in ({"A": one, "B": told()}, {"A": told(), "B": one}):
+        assert "copies_in_val" not in sum_of_testimonies(parts)
 
 
 class TestAudit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import replace
 
@@ -15,7 +16,12 @@ from triptych.data.labelled import Image, LabelMap
 from triptych.errors import UserError
 from triptych.segment.batches import CachedFrames
 from triptych.segment.models import create
-from triptych.segment.preflight import check_batches, check_frames
+from triptych.segment.preflight import (
+    check_batches,
+    check_frames,
+    warn_of_copies,
+    warn_of_copies_in_folds,
+)
 from triptych.segment.recipes import SegmentRecipe
 
 RECIPE = SegmentRecipe(
@@ -82,6 +88,67 @@ class TestFrames:
         frames = CachedFrames(Made(40, broken=(5, 7, 30)), limit=limit)
         with pytest.raises(UserError, match=r"f5\.png: id 57"):
             check_frames(frames, show_progress=False)
+
+
+class Plain:
+    """Frames of one grey level each, keyed and grouped as asked."""
+
+    classes = CITYSCAPES
+
+    def __init__(self, split: str, levels: dict[str, int]) -> None:
+        self.name, self.split = "made", split
+        self.keys = tuple(levels)
+        self.groups = tuple(key[0] for key in levels)
+        self.levels = tuple(levels.values())
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def load(self, index: int) -> tuple[Image, LabelMap]:
+        grey = np.full((8, 8, 3), self.levels[index], np.uint8)
+        return grey, np.zeros((8, 8), np.uint8)
+
+    def fingerprint(self) -> str:
+        return "made"
+
+
+def plain(split: str, limit: int = 1 << 20, **levels: int) -> CachedFrames:
+    return CachedFrames(Plain(split, levels), limit)
+
+
+class TestCopies:
+    """One line that names the first, and no refusal."""
+
+    @pytest.mark.parametrize("limit", [0, 1 << 20])
+    def test_frames_of_val_that_are_trained_on(
+        self, limit: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        train = plain("train", limit, A1=10, A2=20, B1=30, B2=30)
+        val = plain("val", limit, C1=40, C2=30, C3=20)
+        warn_of_copies(train, val, show_progress=False)
+        ((name, level, text),) = caplog.record_tuples
+        assert (name, level) == ("triptych", logging.WARNING)
+        assert text.startswith("2 of 3 frames of made val are also trained on (C2 is B1, pixel by")
+        assert text.endswith("take them out of one of the two")
+        assert "\n" not in text
+
+    def test_nothing_is_said_of_other_pictures(self, caplog: pytest.LogCaptureFixture) -> None:
+        warn_of_copies(plain("train", A1=1, A2=1), plain("val", A1=2, A2=2), show_progress=False)
+        assert not caplog.records
+
+    def test_in_folds_each_drive_is_looked_for_in_the_others(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        # `x` is no drive: what is trained on along in every fold, and never scored.
+        frames = plain("all", A1=1, A2=1, B1=2, B2=3, x1=3, x2=3)
+        warn_of_copies_in_folds(frames, ["A", "B"], show_progress=False)
+        (text,) = caplog.messages
+        assert text.startswith("1 of 4 frames of made in their folds are also trained on (B2 is x1")
+
+    def test_a_drive_may_repeat_itself(self, caplog: pytest.LogCaptureFixture) -> None:
+        frames = plain("all", A1=1, A2=1, B1=2, x1=3, x2=3)
+        warn_of_copies_in_folds(frames, ["A", "B"], show_progress=False)
+        assert not caplog.records
 
 
 class TestBatches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,8 +17,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from triptych.audit import audit_run
+from triptych.data.class_record import write_classes
+from triptych.data.classes import CITYSCAPES
 from triptych.data.open_data import open_data
-from triptych.errors import UserError
+from triptych.errors import Stopped, UserError
 from triptych.run import newest_checkpoint, read_json
 from triptych.segment import objective
 from triptych.segment.batches import CachedFrames
@@ -29,6 +32,7 @@ from triptych.segment.open_labeller import open_labeller
 from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.train import start, train
 from triptych.segment.trained import load
+from triptych.stopping import StopRequest
 from triptych.training.cost import macs, training_gflop
 
 Write = Callable[[Path, Mapping[str, Mapping[str, int]]], Path]
@@ -220,6 +224,78 @@ def test_a_training_that_diverges_says_so(data: Path, tmp_path: Path) -> None:
     assert result["diverged"] is True
     assert result["epochs"] < 5
     assert 0 <= result["scores"]["mIoU"] < 0.3
+
+
+class TestCopies:
+    """Frames that are scored on and trained on are told before the training and after it."""
+
+    @pytest.fixture
+    def own(self, tmp_path: Path, write_drives: Write) -> Path:
+        """A `folder:` of 4 frames to train on and 2 to score on, no two alike."""
+        flat = write_drives(tmp_path / "flat", {"train": {"A": 4}, "val": {"B": 2}})
+        for split in ("train", "val"):
+            for kind, of in (("images", split), ("labels", f"{split}annot")):
+                (tmp_path / "own" / kind).mkdir(parents=True, exist_ok=True)
+                shutil.move(flat / of, tmp_path / "own" / kind / split)
+        return tmp_path / "own"
+
+    def scored_on(self, asked: SegmentRecipe, out: Path) -> tuple[dict[str, int], str, str]:
+        """What the testimony counts, and the finding and text of the audit's line on it."""
+        run(asked, out)
+        (line,) = (line for line in audit_run(out) if line.about == "copies in val")
+        return read_json(out / "audit.json")["copies_in_val"], line.finding, line.text
+
+    def test_none(self, own: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        asked = replace(recipe(own, epochs=1), data=f"folder:{own}")
+        counts, finding, _ = self.scored_on(asked, tmp_path / "run")
+        assert counts == {"exact": 0, "near": 0, "images": 2}
+        assert finding == "fair"
+        assert not caplog.records
+
+    def test_a_frame_in_both_splits(
+        self, own: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for kind in ("images", "labels"):
+            shutil.copy(own / kind / "train" / "A_f00001.png", own / kind / "val" / "other.png")
+        asked = replace(recipe(own, epochs=1), data=f"folder:{own}")
+        counts, finding, text = self.scored_on(asked, tmp_path / "run")
+        assert counts == {"exact": 1, "near": 0, "images": 3}
+        assert finding == "flaw"
+        assert text.startswith("1 of 3 images of val are in train")
+        (told,) = caplog.messages
+        assert told.startswith("1 of 3 frames of folder val are also trained on (other is A_f00001")
+
+    def test_stopped_and_gone_on_it_counts_the_same(
+        self, own: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        shutil.copy(own / "images/train/A_f00000.png", own / "images/val/B_f00004.png")
+        asked = replace(recipe(own), data=f"folder:{own}")
+        run(asked, tmp_path / "whole")
+        stop = StopRequest(max_minutes=0)
+        caplog.clear()
+        with pytest.raises(Stopped):
+            train(asked, 3, tmp_path / "run", device="cpu", stop=stop, show_progress=False)
+        assert len(caplog.messages) == 1
+        run(asked, tmp_path / "run")
+        assert len(caplog.messages) == 1  # it was said
+        testimonies = [(tmp_path / name / "audit.json").read_bytes() for name in ("run", "whole")]
+        assert testimonies[0] == testimonies[1]
+
+    def test_a_frame_of_val_in_extra_data(
+        self, own: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for kind in ("images", "labels"):
+            shutil.copytree(own / kind / "val", tmp_path / "more" / kind)
+        (tmp_path / "more" / "images" / "B_f00005.png").unlink()
+        (tmp_path / "more" / "labels" / "B_f00005.png").unlink()
+        write_classes(tmp_path / "more" / "labels", CITYSCAPES)
+        more = f"labelled:{tmp_path / 'more' / 'images'},{tmp_path / 'more' / 'labels'}"
+        asked = replace(recipe(own, epochs=1), data=f"folder:{own}", extra_data=more)
+        counts, finding, _ = self.scored_on(asked, tmp_path / "run")
+        assert counts == {"exact": 1, "near": 0, "images": 2}
+        assert finding == "flaw"
+        (told,) = caplog.messages
+        assert "(B_f00004 is labelled/B_f00004, pixel by pixel)" in told
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,8 @@ _SUMMED = (
 _OF_ONE_FOLD = ("training_images", "images_seen", "images_seen_by_epoch")
 """The folds share most of their frames, so neither a sum nor one fold's number is of the whole."""
 
+_COPIES = "copies_in_val"
+
 
 def sum_of_testimonies(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What the trainings without each drive did, as one testimony; theirs are kept in `folds`.
@@ -190,7 +192,7 @@ def sum_of_testimonies(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
             "last": noted[-1]["last"],
         }
     return {
-        **{name: value for name, value in first.items() if name not in _OF_ONE_FOLD},
+        **{name: value for name, value in first.items() if name not in (*_OF_ONE_FOLD, _COPIES)},
         **{name: sum(t[name] for t in told) for name in _SUMMED},
         "augmented": any(t["augmented"] for t in told),
         "settings": settings,
@@ -199,8 +201,20 @@ def sum_of_testimonies(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
         "parameters_unmoved": max(t.get("parameters_unmoved", 0) for t in told),
         "entries_unmoved": _in_any(told, "entries_unmoved"),
         "buffers_never_changed": _in_any(told, "buffers_never_changed"),
+        **_copies(told),
         "folds": {drive: dict(t) for drive, t in found.items()},
     }
+
+
+def _copies(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The copies of all folds, each of whose drives is scored once, by the key of a testimony.
+
+    Nothing where a fold ended before copies were counted: the others' sum would not be of all.
+    """
+    if not all(_COPIES in t for t in told):
+        return {}
+    names = ("exact", "near", "images")
+    return {_COPIES: {name: sum(t[_COPIES][name] for t in told) for name in names}}
 
 
 def _in_any(told: Sequence[Mapping[str, Any]], key: str) -> list[str]:

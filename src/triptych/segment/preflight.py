@@ -7,8 +7,9 @@ they are mended.
 from __future__ import annotations
 
 import copy
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
@@ -16,11 +17,14 @@ from typing import cast
 import torch
 from torch import nn
 
+from triptych.data.copies import digest
 from triptych.errors import UserError
 from triptych.progress import bar
 from triptych.segment.batches import CachedFrames
 from triptych.segment.carried_edges import Trainable
 from triptych.segment.recipes import SegmentRecipe
+
+_LOG = logging.getLogger("triptych")
 
 _ONE_VALUE = "Expected more than 1 value per channel"
 """How PyTorch's batch norm begins to refuse a map of one value for each channel."""
@@ -72,6 +76,64 @@ def check_batches(
         f"{recipe.model} cannot train on batches of one picture of {width}x{height}, of which its "
         "batch norm sees one value: --set batch_size=2 or more"
     )
+
+
+def warn_of_copies(train: CachedFrames, val: CachedFrames, *, show_progress: bool = True) -> None:
+    """One line where frames of `val` are trained on too, pixel by pixel, which names the first.
+
+    No refusal: `audit` judges it, with near copies, after the training.
+    """
+    known, scored = (_digests(frames, show_progress) for frames in (train, val))
+    shared = _shared(zip(train.keys, known, strict=True), zip(val.keys, scored, strict=True))
+    _tell(shared, len(val), f"{val.name} {val.split}")
+
+
+def warn_of_copies_in_folds(
+    frames: CachedFrames, drives: Sequence[str], *, show_progress: bool = True
+) -> None:
+    """The same of trainings that leave out one of the drives in turn and are scored on it."""
+    found = list(zip(frames.groups, frames.keys, _digests(frames, show_progress), strict=True))
+    shared: list[tuple[str, str]] = []
+    for drive in drives:
+        kept = [(key, pixels) for group, key, pixels in found if group != drive]
+        left_out = [(key, pixels) for group, key, pixels in found if group == drive]
+        shared += _shared(kept, left_out)
+    scored = sum(group in drives for group in frames.groups)
+    _tell(shared, scored, f"{frames.name} in their folds")
+
+
+def _digests(frames: CachedFrames, show_progress: bool) -> list[bytes]:
+    """Hash of the pixels of every frame; those that are not kept in memory are decoded for it."""
+    title = f"hashing {frames.name} {frames.split}"
+    found: list[bytes] = []
+    with (
+        bar(title, len(frames), unit="frame", show=show_progress) as shown,
+        ThreadPoolExecutor(min(os.cpu_count() or 1, 8), "hash") as pool,
+    ):
+        for each in pool.map(lambda index: digest(frames.load(index)[0]), range(len(frames))):
+            found.append(each)
+            shown.advance()
+    return found
+
+
+def _shared(
+    train: Iterable[tuple[str, bytes]], val: Iterable[tuple[str, bytes]]
+) -> list[tuple[str, str]]:
+    """Keys (in val, in train) of equal hashes, one pair for each frame of val that has one."""
+    known: dict[bytes, str] = {}
+    for key, pixels in train:
+        known.setdefault(pixels, key)
+    return [(key, known[pixels]) for key, pixels in val if pixels in known]
+
+
+def _tell(shared: Sequence[tuple[str, str]], scored: int, where: str) -> None:
+    if shared:
+        _LOG.warning(
+            "%d of %d frames of %s are also trained on (%s is %s, pixel by pixel): scores on them "
+            "say nothing of new pictures; take them out of one of the two",
+            *(len(shared), scored, where),
+            *shared[0],
+        )
 
 
 def _learns_from_one(model: nn.Module, height: int, width: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from triptych.audit import TESTIMONY
 from triptych.data.class_record import write_classes
-from triptych.data.labelled import LabelledData
+from triptych.data.copies import count_copies
+from triptych.data.labelled import Image, LabelledData
 from triptych.data.open_data import open_data
 from triptych.errors import UserError
 from triptych.inference import Prepared, Runtime
@@ -34,7 +35,13 @@ from triptych.segment.models import create, entry
 from triptych.segment.models.from_file import FileModel
 from triptych.segment.objective import Objective, loss_fingerprint
 from triptych.segment.open_labeller import NetworkLabeller
-from triptych.segment.preflight import check_batches, check_frames, is_begun
+from triptych.segment.preflight import (
+    check_batches,
+    check_frames,
+    is_begun,
+    warn_of_copies,
+    warn_of_copies_in_folds,
+)
 from triptych.segment.recipes import SegmentRecipe
 from triptych.segment.scores import headline
 from triptych.stopping import StopRequest
@@ -75,9 +82,12 @@ def train(
     device: str = "auto",
     stop: StopRequest | None = None,
     show_progress: bool = True,
+    warn: bool = True,
 ) -> dict[str, Any]:
     """Train a recipe in the run folder `out`, or go on where an earlier start stopped.
 
+    Frames that are scored on and trained on are a warning before the first start, unless `warn` is
+    false, and counted in the run's testimony.
     Returns the run's result. Raises `Stopped`, with a checkpoint written, when `stop` asks for it.
     """
     stop = stop or StopRequest()
@@ -89,7 +99,13 @@ def train(
             seed,
             out,
             lambda fold, folder: train(
-                fold, seed, folder, device=device, stop=stop, show_progress=show_progress
+                fold,
+                seed,
+                folder,
+                device=device,
+                stop=stop,
+                show_progress=show_progress,
+                warn=False,  # `check_folds` has, of all of them
             ),
             lambda frames, drives: check_folds(recipe, seed, frames, drives, place, show_progress),
             runtime_record(device_name(place)),
@@ -113,6 +129,8 @@ def train(
 
     # What cannot be trained is refused before there is a folder; a run that ended costs nothing.
     made = None if is_begun(out) else ready()
+    if made is not None and warn:
+        warn_of_copies(train_frames, val_frames, show_progress=show_progress)
     with Run.open(out, recipe, seed, fingerprint, runtime_record(device_name(place))) as run:
         if (done := read_result(out)) is not None:
             return done
@@ -143,8 +161,9 @@ def train(
         )
         run.log(state.step, recipe.val_split, epoch=state.epoch, **headline(scores))
         assert state.witness is not None
-        known = [frame_hash(data.train.load(index)[0]) for index in range(len(data.train))]
-        write_json(out / TESTIMONY, state.witness.testimony(state.model, torch.cat(known)))
+        known, copies = hashes_and_copies(data)
+        testimony = state.witness.testimony(state.model, known) | {"copies_in_val": copies}
+        write_json(out / TESTIMONY, testimony)
         shape = recipe.crop or data.train.load(0)[0].shape[:2]
         net = without_edges(state.model)
         result = result_of(
@@ -160,6 +179,24 @@ def train(
         result["times"] |= times_of(state)
         run.finish(result)
         return result
+
+
+def hashes_and_copies(data: TrainData) -> tuple[Tensor, dict[str, int]]:
+    """Hashes of the frames trained on, and how many of val are copies, see `count_copies`.
+
+    In one pass over both, since what does not fit into memory is decoded for it.
+    """
+    known: list[Tensor] = []
+
+    def trained_on() -> Iterator[Image]:
+        for index in range(len(data.train)):
+            image = data.train.load(index)[0]
+            known.append(frame_hash(image))
+            yield image
+
+    scored_on = (data.val.load(index)[0] for index in range(len(data.val)))
+    copies = count_copies(trained_on(), scored_on)
+    return torch.cat(known), copies
 
 
 def macs_to_the_loss(state: TrainState, recipe: SegmentRecipe, seed: int, data: TrainData) -> int:
@@ -276,6 +313,7 @@ def check_folds(
     for drive in drives:
         kept = [s for s, group in zip(shapes, frames.groups, strict=True) if group != drive]
         check_batches(state.model, recipe, kept, f"{recipe.data} not-drive:{drive}")
+    warn_of_copies_in_folds(whole, drives, show_progress=show_progress)
 
 
 def _open(spec: str, split: str, extra: str | None = None) -> CachedFrames:

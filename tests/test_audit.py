@@ -134,27 +134,32 @@ def test_what_is_frozen_is_named() -> None:
     assert statistics.finding == "flaw"
     assert "1 statistics never changed (bn.running_mean)" in statistics.text
     assert frozen(SOUND | {"buffers_never_changed": ["position_index"]}).finding == "fair"
-    idle = {"parameters_idle": 250, "entries_idle": ["edge_head.bias"]}
-    assert frozen(SOUND | idle) == Line(
-        "frozen",
-        "fair",
-        "every parameter and statistic changed but for 25.0% that no prediction depends on "
-        "(edge_head.bias)",
-    )
 
 
-def test_gradients_too_small_to_change_anything_are_a_flaw_where_they_are_many() -> None:
-    few = {"parameters_unmoved": 3, "entries_unmoved": ["bn.bias"]}
-    assert frozen(SOUND | few) == Line(
-        "frozen",
-        "fair",
-        "every parameter and statistic changed; 3 parameters had gradients too small to change any "
-        "(bn.bias)",
-    )
+IDLE = {"parameters_idle": 250, "entries_idle": ["edge_head.bias"]}
+FEW = {"parameters_unmoved": 3, "entries_unmoved": ["bn.bias"]}
+TOO_SMALL = "parameters whose gradients were too small to change any"
+
+
+@pytest.mark.parametrize(
+    ("told", "besides"),
+    [
+        (IDLE, "25.0% that no prediction depends on (edge_head.bias)"),
+        (FEW, f"3 {TOO_SMALL} (bn.bias)"),
+        (
+            IDLE | FEW,
+            f"3 {TOO_SMALL} (bn.bias) and 25.0% that no prediction depends on (edge_head.bias)",
+        ),
+    ],
+)
+def test_what_may_stay_as_it_was(told: dict[str, Any], besides: str) -> None:
+    text = f"every parameter and statistic changed but for {besides}"
+    assert frozen(SOUND | told) == Line("frozen", "fair", text)
+
+
+def test_gradients_too_small_to_change_much_of_a_model_are_a_flaw() -> None:
     many = {"parameters_unmoved": 900, "entries_unmoved": ["weight"]}
-    assert frozen(SOUND | many) == Line(
-        "frozen", "flaw", "900 parameters had gradients too small to change any (weight)"
-    )
+    assert frozen(SOUND | many) == Line("frozen", "flaw", f"900 {TOO_SMALL} (weight)")
 
 
 def test_rates_of_a_trunk_are_compared_too() -> None:

@@ -148,7 +148,7 @@ def test_removed_added_and_doubled_cells(edited: Edit) -> None:
     assert "outside the cells" in problems
 
 
-DRESSED: dict[str, Callable[[str], str]] = {
+MARKUP: dict[str, Callable[[str], str]] = {
     "a rule": lambda page: page.replace("</style>", "td { visibility: hidden; }</style>", 1),
     "a second style": lambda page: page.replace(
         "</body>", "<style>td::after { content: '0.9999'; }</style></body>", 1
@@ -159,19 +159,19 @@ DRESSED: dict[str, Callable[[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", DRESSED)
+@pytest.mark.parametrize("what", MARKUP)
 def test_what_changes_how_cells_look_is_named(what: str, edited: Edit) -> None:
-    (problem,) = edited(DRESSED[what])
+    (problem,) = edited(MARKUP[what])
     assert problem.startswith("style, script or markup was edited: ")
 
 
-def test_a_page_of_another_version_has_another_look(page: str, tmp_path: Path) -> None:
+def test_a_page_of_another_template_is_not_compared_in_that(page: str, tmp_path: Path) -> None:
     def other(store: dict) -> None:  # type: ignore[type-arg]
-        store["about"]["look"] = "0123456789abcdef"
+        store["about"]["template"] = "0123456789abcdef"
         store["about_sha256"] = digest_of(store["about"])
 
     file = tmp_path / "page.html"
-    file.write_text(with_store(other)(DRESSED["a rule"](page)))
+    file.write_text(with_store(other)(MARKUP["a rule"](page)))
     found = verify(file)
     assert found["problems"] == []
     assert any("its style and script were not compared" in note for note in found["notes"])

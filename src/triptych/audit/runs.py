@@ -138,20 +138,21 @@ def frozen(found: Mapping[str, Any]) -> Line:
         parts.append(f"{share:.1%} of the parameters never changed ({_few(weights)})")
     if statistics:
         parts.append(f"{len(statistics)} statistics never changed ({_few(statistics)})")
-    unmoved = found.get("entries_unmoved", ())
-    count = found.get("parameters_unmoved", 0)
-    small = f"{count:,} parameters had gradients too small to change any ({_few(unmoved)})"
-    if unmoved and count > UNMOVED * found["parameters"]:
-        parts.append(small)
+    # Testimonies came to tell these two later.
+    besides: list[str] = []
+    if unmoved := found.get("entries_unmoved"):
+        count = found["parameters_unmoved"]
+        small = f"{count:,} parameters whose gradients were too small to change any"
+        kind = parts if count > UNMOVED * found["parameters"] else besides
+        kind.append(f"{small} ({_few(unmoved)})")
+    if idle := found.get("entries_idle"):
+        part = found["parameters_idle"] / max(found["parameters"], 1)
+        besides.append(f"{part:.1%} that no prediction depends on ({_few(idle)})")
     if parts:
         return Line("frozen", "flaw", "; ".join(parts))
     text = "every parameter and statistic changed"
-    if unmoved:
-        text += f"; {small}"
-    # Testimonies came to tell these later.
-    if idle := found.get("entries_idle"):
-        part = found["parameters_idle"] / max(found["parameters"], 1)
-        text += f" but for {part:.1%} that no prediction depends on ({_few(idle)})"
+    if besides:
+        text += f" but for {' and '.join(besides)}"
     return Line("frozen", "fair", text)
 
 

@@ -26,11 +26,7 @@ def _lines(verdict: Mapping[str, Any]) -> list[str]:
         lines += [_arm(name, arm, over=bool(ended)) for name, arm in verdict["arms"].items()]
         if ended:
             lines.append(f"  The plan has ended: {ended}.")
-        # Once a sequential plan is decided or has ended, the seeds that it did not run are not
-        # missing.
-        settled = plan["kind"] == "sequential" and (
-            ended or all(pair["verdict"] != "undecided" for pair in verdict["pairs"])
-        )
+        settled = is_settled(verdict)
         lines += [
             f"  {name} seed {seed}: {state}"
             for name, arm in verdict["arms"].items()
@@ -74,6 +70,15 @@ def _joined(verdict: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
 def _fixed_arm(name: str, arm: Mapping[str, Any]) -> str:
     missing = "no score" if arm["items"] else "not scored yet"
     return f"  {name:<24} {missing if arm['score'] is None else format(arm['score'], '.4f')}"
+
+
+def is_settled(verdict: Mapping[str, Any]) -> bool:
+    """Whether a sequential plan is decided or has ended, so that no seed that it did not run is
+    missing."""
+    plan = verdict["plan"]
+    return plan["kind"] == "sequential" and (
+        "ended" in plan or all(pair["verdict"] != "undecided" for pair in verdict["pairs"])
+    )
 
 
 def _plan(plan: Mapping[str, Any]) -> str:

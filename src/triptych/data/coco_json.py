@@ -232,9 +232,10 @@ def _inside(name: str) -> bool:
 
 
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
-    size = image.get("height"), image.get("width")
-    good = all(type(side) is int and side > 0 for side in size)
-    return size if good else None  # type: ignore[return-value]
+    height, width = image.get("height"), image.get("width")
+    if type(height) is int and type(width) is int and min(height, width) > 0:
+        return height, width
+    return None
 
 
 def _box(box: Any) -> tuple[float, float, float, float] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from triptych.compare.folder import cell
@@ -106,7 +105,7 @@ def _progress(verdict: Verdict) -> Sentences | None:
     """How many runs have ended, while some have not; why, where a plan is over undecided."""
     if is_fixed(verdict):
         return None
-    cells = [cells_of(verdict, arm) for arm in arms_of(verdict)]
+    cells = [Cells.of(verdict, arm) for arm in arms_of(verdict)]
     counts = {
         kind: sum(len(of.seeds(kind)) for of in cells)
         for kind in ("done", "diverged", "failed", "begun", "missing")
@@ -127,13 +126,6 @@ def _progress(verdict: Verdict) -> Sentences | None:
     return Sentences("progress", (text,), "warning")
 
 
-def cells_of(verdict: Verdict, arm: str) -> Cells:
-    """How the cells of one arm ended; of a plan that is over, those that were not run are not
-    needed, as of one that is decided."""
-    cells = Cells.of(verdict, arm)
-    return replace(cells, needless=cells.needless or bool(verdict["plan"].get("ended")))
-
-
 def _exploratory(verdict: Verdict) -> Sentences | None:
     extension = verdict.get("exploratory")
     if not extension:
@@ -148,13 +140,11 @@ def _with_devices(table: Table, folder: Path, verdict: Verdict) -> Table:
     """The table of arms with the devices that they were trained on."""
     if is_fixed(verdict):
         return table
-    column = table.header.index("cells")
     rows, data = [], []
     for row, record in zip(table.rows, table.data, strict=True):
         states = verdict["arms"][row[0]]["states"]
         found = [record_in(cell(folder, row[0], int(s)) / "runtime.json") for s in states]
         devices = list(dict.fromkeys(str(r["device"]) for r in found if r.get("device")))
-        row = (*row[:column], cells_of(verdict, row[0]).text(), *row[column + 1 :])
         rows.append((*row, "; ".join(devices) or NOTHING))
         data.append({**record, "device": "; ".join(devices)})
     return Table((*table.header, "device"), tuple(rows), tuple(data))
@@ -241,7 +231,7 @@ def _runs_table(folder: Path, verdict: Verdict, places: Places) -> Tabular | Non
     names: dict[str, None] = {verdict["metric"]: None}
     found = []
     for arm in arms_of(verdict):
-        needless = cells_of(verdict, arm).needless
+        needless = Cells.of(verdict, arm).needless
         for seed, state in sorted(verdict["arms"][arm]["states"].items(), key=lambda s: int(s[0])):
             result = None
             if state in ("done", "diverged"):

@@ -25,7 +25,7 @@ def _texts() -> dict[str, str]:
 
 
 @cache
-def look() -> str:
+def template_digest() -> str:
     """A digest of template, style and script: pages that share it look alike."""
     content = "\0".join([*_texts().values(), repr(COLOURS)])
     return hashlib.sha256(content.encode()).hexdigest()[:16]

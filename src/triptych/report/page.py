@@ -15,7 +15,7 @@ from typing import Any
 
 from triptych.errors import UserError
 from triptych.report.blocks import Media, Picture, Section, Sentences
-from triptych.report.comparison_part import add_comparison, cells_of
+from triptych.report.comparison_part import add_comparison
 from triptych.report.judged import Judged, judged
 from triptych.report.other_parts import (
     add_bench,
@@ -25,7 +25,7 @@ from triptych.report.other_parts import (
     title_of_run,
 )
 from triptych.report.store import Store
-from triptych.report.tables import arms_of, is_fixed
+from triptych.report.tables import Cells, arms_of, is_fixed
 from triptych.run import read_json
 
 KINDS = ("comparison", "run", "evaluation", "bench", "predictions")
@@ -103,7 +103,7 @@ def _going_on(kind: str, folder: Path, found: Judged | None) -> int:
         return 0 if list(folder.glob("**/seed-*/result.json")) else 1
     if found is None or not found.from_runs or is_fixed(found.verdict):
         return 0
-    cells = [cells_of(found.verdict, arm) for arm in arms_of(found.verdict)]
+    cells = [Cells.of(found.verdict, arm) for arm in arms_of(found.verdict)]
     kinds = [("begun",) if of.needless else ("begun", "missing") for of in cells]
     return sum(len(of.seeds(kind)) for of, each in zip(cells, kinds, strict=True) for kind in each)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from triptych.compare.describe import is_settled
 from triptych.report.words import (
     NOTHING,
     count,
@@ -138,11 +139,7 @@ class Cells:
 
     @classmethod
     def of(cls, verdict: Verdict, arm: str) -> Cells:
-        settled = verdict["plan"]["kind"] == "sequential" and (
-            "ended" in verdict["plan"]
-            or all(pair["verdict"] != "undecided" for pair in verdict["pairs"])
-        )
-        return cls(verdict["arms"][arm]["states"], settled)
+        return cls(verdict["arms"][arm]["states"], is_settled(verdict))
 
     def seeds(self, kind: str) -> list[str]:
         """The seeds whose cell is in a state: done, diverged, failed, begun, missing."""

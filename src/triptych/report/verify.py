@@ -20,7 +20,7 @@ from typing import Any
 
 from triptych.errors import UserError
 from triptych.report.blocks import Commands, Drawing, Sentences, Tabular
-from triptych.report.html import RECORDS_ID, look, render
+from triptych.report.html import RECORDS_ID, render, template_digest
 from triptych.report.page import Page, build
 from triptych.report.store import read_store
 
@@ -47,7 +47,7 @@ class Seen:
     records: str = ""
     loose: list[str] = field(default_factory=list)
     """Texts outside of all cells, but for style and scripts."""
-    dress: list[str] = field(default_factory=list)
+    markup: list[str] = field(default_factory=list)
     """Elements with their attributes, but for figures' and the bytes of media, and the texts of
     style and scripts: what decides how cells look."""
 
@@ -73,7 +73,7 @@ class _Parser(HTMLParser):
             self._in_records = True
         if tag != "svg" and not self._within("svg"):
             kept = {k: v for k, v in named.items() if k != "src" or "data-media" not in named}
-            self.seen.dress.append(repr((tag, sorted(kept.items()))))
+            self.seen.markup.append(repr((tag, sorted(kept.items()))))
         owner = self._owner()
         if owner is not None and cell is None:
             self.seen.shapes.setdefault(owner, []).append(repr((tag, sorted(named.items()))))
@@ -99,7 +99,7 @@ class _Parser(HTMLParser):
         if owner is not None:
             self._texts[owner].append(data)
         elif self._within("script", "style"):
-            self.seen.dress.append(data)
+            self.seen.markup.append(data)
         elif data.strip():
             self.seen.loose.append(" ".join(data.split()))
 
@@ -161,13 +161,13 @@ def verify(file: Path) -> dict[str, Any]:
             f"figures were drawn by matplotlib {store.about.get('matplotlib')}: their texts were "
             "compared, their lines were not"
         )
-    if store.about.get("look") != look():
+    if store.about.get("template") != template_digest():
         notes.append(
             "the page is of another version of this program: its style and script were not compared"
         )
-    elif found.dress != expected.dress:
+    elif found.markup != expected.markup:
         problems.append(
-            f"style, script or markup was edited: {_first(found.dress, expected.dress)}"
+            f"style, script or markup was edited: {_first(found.markup, expected.markup)}"
         )
     if found.loose != expected.loose:
         problems.append(f"text outside the cells was edited: {_first(found.loose, expected.loose)}")

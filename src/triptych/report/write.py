@@ -17,7 +17,7 @@ from triptych.errors import TriptychError, UserError, WorkFailed
 from triptych.report.album import album_of
 from triptych.report.exported import export
 from triptych.report.gather import Gathered, gather
-from triptych.report.html import look, render
+from triptych.report.html import render, template_digest
 from triptych.report.media import Album
 from triptych.report.page import Page, build
 from triptych.report.privacy import Anonymous
@@ -107,7 +107,7 @@ def _about(
     problems = [*found.problems, *album.problems]
     return {
         "triptych": importlib.metadata.version("triptych"),
-        "look": look(),
+        "template": template_digest(),
         "matplotlib": importlib.metadata.version("matplotlib"),
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "anonymous": hidden is not None,

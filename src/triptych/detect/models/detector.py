@@ -154,10 +154,11 @@ class Detector(FasterRCNN):  # type: ignore[misc]
         """A picture (3, H, W) of which a pixel is left when it is resized: one that is too flat has
         its last row or column repeated."""
         height, width = _size(image)
-        least = math.ceil(max(height, width) / self.settings.max_size) + 1
-        below, right = max(least - height, 0), max(least - width, 0)
-        if min(height, width) * self.settings.max_size > max(height, width):
+        longer, most = max(height, width), self.settings.max_size
+        if min(height, width) * most > longer:
             return image
+        least = math.ceil(longer / most) + 1
+        below, right = max(least - height, 0), max(least - width, 0)
         return F.pad(image[None], (0, right, 0, below), mode="replicate")[0]
 
     def every_output(self, images: Tensor) -> Tensor:

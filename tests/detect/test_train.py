@@ -22,7 +22,7 @@ from triptych.data.open_detection import open_detection
 from triptych.detect import train as training
 from triptych.detect.evaluate import evaluate
 from triptych.detect.open_predictor import open_predictor
-from triptych.detect.recipes import DetectRecipe
+from triptych.detect.recipes import AS_RAN, DetectRecipe
 from triptych.detect.study import STUDY
 from triptych.detect.train import start, train, train_epoch, validation_loss
 from triptych.errors import Stopped, UserError
@@ -306,6 +306,7 @@ class TestRequests:
             ({"clip": -1.0}, "clip must be 0 or more"),
             ({"val_images": 0}, "val_images must be at least 1"),
             ({"frozen_stages": 6}, "frozen_stages must be from 0 to 5"),
+            ({"frozen_random": True}, "frozen_random is for detect/published-as-ran alone; begin"),
         ],
     )
     def test_values_that_cannot_be(self, data: Path, changes: dict[str, Any], message: str) -> None:
@@ -329,7 +330,8 @@ class TestFrozenRandom:
     """The original's flaw, which its recipe shows and the audit finds."""
 
     def test_the_audit_finds_it(self, data: Path, tmp_path: Path) -> None:
-        asked = recipe(data, norm="frozen", frozen_random=True, frozen_stages=1)
+        as_ran = {"name": AS_RAN, "norm": "frozen", "frozen_random": True}
+        asked = recipe(data, **as_ran, frozen_stages=1)
         run(asked, tmp_path / "run")
         (line,) = [line for line in audit_run(tmp_path / "run") if line.about == "frozen"]
         assert line.finding == "flaw"

@@ -10,6 +10,8 @@ from triptych.errors import UserError
 from triptych.recipe import Recipe, register
 from triptych.training.schedules import Schedule
 
+AS_RAN = "detect/published-as-ran"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectRecipe(Recipe):
@@ -23,7 +25,8 @@ class DetectRecipe(Recipe):
     frozen_stages: int = 0
     """Stages of the backbone, from the input on, that do not learn."""
     frozen_random: bool = False
-    """Whether random weights may be frozen, which is otherwise refused: to measure what it does."""
+    """Whether random weights may be frozen: to measure what it does, in the recipe AS_RAN and those
+    made of it alone. Everywhere else that is refused."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
     """`sgd` has momentum. `adamw` needs fewer updates, and a learning rate a tenth as large."""
     momentum: float = 0.9
@@ -65,6 +68,9 @@ class DetectRecipe(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks = {
+            f"frozen_random is for {AS_RAN} alone; begin with that and change its model and data": (
+                not self.frozen_random or self.name == AS_RAN
+            ),
             "evaluate_every must be at least 1": self.evaluate_every >= 1,
             "frozen_stages must be from 0 to 5": 0 <= self.frozen_stages <= 5,
             **{
@@ -137,7 +143,7 @@ def published() -> DetectRecipe:
     )
 
 
-@register("detect/published-as-ran")
+@register(AS_RAN)
 def published_as_ran() -> DetectRecipe:
     """The same as the original's code had it: BatchNorm frozen, on random weights too.
 
@@ -148,9 +154,7 @@ def published_as_ran() -> DetectRecipe:
     Time: made for a GPU; not yet run at length
     Score: not measured
     """
-    return replace(
-        published(), name="detect/published-as-ran", norm="frozen", frozen_random=True, warmup=0.0
-    )
+    return replace(published(), name=AS_RAN, norm="frozen", frozen_random=True, warmup=0.0)
 
 
 @register("detect/fpn")
